@@ -116,6 +116,16 @@ def _numbers(hint: Any, bounds: Bounds | None) -> Iterator[tuple[type, Bounds | 
             yield from _numbers(part, bounds)
 
 
+def must_be_multiple(flags: Any, whole: str, parts: str) -> None:
+    """Raise `UserError` where the field `whole` is no multiple of the field `parts`: each head of a
+    network has a part of its width."""
+    size, count = getattr(flags, whole), getattr(flags, parts)
+    if size % count:
+        raise UserError(
+            f"`{whole}` {size} can't be shared out to `{parts}` {count}: give a multiple"
+        )
+
+
 def _check(name: str, value: Any, kind: type, bounds: Bounds | None) -> None:
     wanted: type = numbers.Integral if kind is int else numbers.Real
     if isinstance(value, bool) or not isinstance(value, wanted):

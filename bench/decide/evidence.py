@@ -1,9 +1,8 @@
 """What `bench.decide.search` has measured of the finalists, as evidence in the checkpoint."""
 
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from bench.decide.pareto import Limits
+from bench.decide.services import ServiceSetting
 from zoo.deploy import export
 from zoo.deploy import winner as winners
 from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
@@ -54,9 +53,19 @@ def record(
 
 
 def record_winner(
-    builder: DeploymentBuilder, chosen: Candidate, workload: Workload, threads: int, limits: Limits
+    builder: DeploymentBuilder,
+    chosen: Candidate,
+    workload: Workload,
+    threads: int,
+    limits: Mapping[str, float | None],
+    service: ServiceSetting | None,
 ) -> None:
-    """Leave in the checkpoint which deployment `serve` takes: one that lies there, ready to run."""
+    """Leave in the checkpoint which deployment `serve` takes: one that lies there, ready to run.
+
+    Args:
+        limits: see `Winner`.
+        service: that keeps to the limits of one, where they were asked for.
+    """
     assert chosen.times is not None
     folder = builder.original.checkpoint.folder
     source = evidence.subject_digest(folder)
@@ -72,6 +81,8 @@ def record_winner(
         p95_s=None if p95 is None else p95.value,
         speedup=chosen.compared.speedup.value if chosen.compared else None,
         lost=None if chosen.drop is None else chosen.drop.value,
-        limits=dataclasses.asdict(limits),
+        limits=limits,
+        workers=None if service is None else service.workers,
+        max_batch=None if service is None else service.max_batch,
     )
     winners.record(folder, left)

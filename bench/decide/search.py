@@ -7,6 +7,7 @@ is timed by itself, and wins if it keeps to the limits.
 """
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from bench.cases.args import DecideArgs
 from bench.cases.case import threads_of
 from bench.decide import evidence, options, picture, services, table
 from bench.decide.pareto import Limits, OptionCost, front, winner
-from bench.decide.services import ServiceContract
+from bench.decide.services import ServiceContract, ServiceSetting
 from bench.decide.successive_halving import Halved, halve
 from bench.measures import memory
 from bench.record.results import Value
@@ -105,7 +106,7 @@ def decide(args: DecideArgs) -> OptionCost:
                 raise ContractNotMet(search.why_none())
             if contract is not None and not search.stopped:
                 best = search.serve(contract, limits, args.checkpoint)
-            _settle(args, builder, search.named(best.name), workload, threads)
+            _settle(args, search, search.named(best.name), workload, threads)
     return best
 
 
@@ -128,6 +129,8 @@ class Search:
     """seconds of a call in the rounds of halving, by name"""
     kept_back: float = 0.0
     """seconds that finalists get as services, behind all else but the confirmation"""
+    service: ServiceSetting | None = None
+    """the one that serves best, where that was asked for"""
 
     def named(self, name: str) -> Candidate:
         """Return the candidate of that name."""
@@ -279,6 +282,7 @@ class Search:
                 f"no service keeps a p99 of {1e3 * contract.p99_s:g} ms at {contract.rate:g} "
                 "requests/s: `bench load` says how many each holds"
             )
+        self.service = best.setting
         terminal.lines(f"serves best: {best.setting.command(checkpoint)}")
         return next(point for point in within if point.name == best.setting.candidate.name)
 
@@ -304,14 +308,14 @@ class Search:
 
 def _settle(
     args: DecideArgs,
-    builder: DeploymentBuilder,
+    search: Search,
     chosen: Candidate,
     workload: Workload,
     threads: int,
 ) -> None:
     """Confirm the winner on the test split, name it, and leave its artifact where asked; what is
     served by default is then recorded, with golden inputs for its self-test."""
-    original = builder.original
+    builder, original = search.builder, search.builder.original
     module = original.checkpoint.entry.module
     command = options.command(chosen, module, args.checkpoint, builder.device)
     terminal.lines(f"winner: {chosen.name}", f"  {command}")
@@ -331,7 +335,10 @@ def _settle(
     golden.leave(original, runner, subject, args.data)
     if chosen.artifact is not None:
         terminal.lines(f"{chosen.artifact.folder}")
-    evidence.record_winner(builder, chosen, workload, threads, limits_of(args))
+    limits: dict[str, float | None] = dataclasses.asdict(limits_of(args))
+    if search.service is not None:
+        limits |= {"rate": args.rate, "p99_s": args.p99_ms and args.p99_ms / 1e3}
+    evidence.record_winner(builder, chosen, workload, threads, limits, search.service)
 
 
 def _device(name: str) -> str:

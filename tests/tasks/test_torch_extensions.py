@@ -92,7 +92,7 @@ sides = st.integers(1, 12)
 places = st.tuples(st.integers(0, 20), st.integers(0, 20), sides, sides)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(places, max_size=25), st.sampled_from([0.1234567, 0.3456789, 0.5678912]), st.data())
 def test_nms_is_the_definition(
     drawn: list[tuple[int, int, int, int]], threshold: float, data: st.DataObject

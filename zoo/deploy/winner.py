@@ -49,7 +49,12 @@ class Winner:
     lost: float | None = None
     """of the task's main metric on the validation split"""
     limits: Mapping[str, float | None] = field(default_factory=dict)
-    """what was asked for: p95_s (seconds), max_drop, memory (bytes)"""
+    """what was asked for: p95_s (seconds), max_drop, memory (bytes); of a service its rate
+    (requests/s) and p99_s as well"""
+    workers: int | None = None
+    """of the service that keeps its p99 at that rate; None: none was asked for"""
+    max_batch: int | None = None
+    """inputs that each of these workers is handed at once"""
     machine: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     command: str = ""

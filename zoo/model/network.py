@@ -154,11 +154,17 @@ class Network(ABC):
         self, model: "nn.Module", device: "torch.device", dtype: "torch.dtype"
     ) -> str | None:
         """Return why packing gains nothing on a device, as the end of a sentence; None where it
-        does. Asked of models without a `packing_fault`."""
-        return None
+        does. Asked of models without a `packing_fault`, which have the attention of transformers.
+        """
+        from zoo.speedups import packed_encoder
 
-    def prepare_packing(self, model: "nn.Module", shape: "PackedShape") -> None:  # noqa: B027
-        """Let a model take packed batches beside padded ones, in place."""
+        return packed_encoder.kernel_fault(model, device, dtype)
+
+    def prepare_packing(self, model: "nn.Module", shape: "PackedShape") -> None:
+        """Let a model without a `packing_fault` take packed batches and padded ones, in place."""
+        from zoo.speedups import packed_encoder
+
+        packed_encoder.pack(model, shape)
 
     def stages(self, model: "nn.Module", example: "Tensors") -> Mapping[str, Any]:
         """Return the programs that the model is exported as, by name; none where it is one program.

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tasks.bounds import must_be_multiple
 from tasks.errors import UserError
 from zoo.generation.network import PromptWriter
 from zoo.model import own_weights
@@ -20,11 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import datasets
-    import torch
     from torch import nn
 
     from tasks.base import Task
-    from tasks.packed import PackedShape
     from zoo.nlp.gpt_lm import Options
 
 FALLBACK_LENGTH = 1024
@@ -49,7 +48,7 @@ class CausalDecoder(Network):
         tokenizer that is slow or knows more tokens than the weights do.
         """
         if options.model == pretrained.NEW:
-            _check(options)
+            must_be_multiple(options, "hidden_size", "num_heads")
             size, longest = options.vocab_size, options.token_limit
             texts = texts_of(splits["train"])
             return train_lossless_tokenizer(texts, options.tokenizer, size, longest)
@@ -144,22 +143,6 @@ class CausalDecoder(Network):
             return f"its attention is {config._attn_implementation}, and not sdpa"
         return None
 
-    def packing_is_slow(
-        self, model: Any, device: "torch.device", dtype: "torch.dtype"
-    ) -> str | None:
-        """Return why packing gains nothing on a device, as the end of a sentence; None if it
-        gains."""
-        from zoo.speedups import packed_encoder
-
-        return packed_encoder.kernel_fault(model, device, dtype)
-
-    def prepare_packing(self, model: Any, shape: "PackedShape") -> None:
-        """Let a model take packed batches as well as padded ones, in place
-        (`Network.prepare_packing`)."""
-        from zoo.speedups import packed_encoder
-
-        packed_encoder.pack(model, shape)
-
     def load(self, folder: "Path") -> "tuple[nn.Module, Any]":
         """Return model and processor of a checkpoint (`Network.load`); the model has `write`, a
         `tasks.writes.WritesTokens`."""
@@ -184,14 +167,6 @@ def _must_look_back(model: Any, name: str) -> None:
         raise UserError(
             f"the tokens of {name} see those behind them, so it can't learn to go on with a text: "
             "take a decoder"
-        )
-
-
-def _check(options: "Options") -> None:
-    if options.hidden_size % options.num_heads:
-        raise UserError(
-            f"`hidden_size` {options.hidden_size} can't be shared out to `num_heads` "
-            f"{options.num_heads}: give a multiple"
         )
 
 

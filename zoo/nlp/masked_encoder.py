@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tasks.bounds import must_be_multiple
 from tasks.errors import UserError
 from zoo.model import own_weights
 from zoo.model.loading import Unreadable, load_config, load_with_head
@@ -21,14 +22,6 @@ if TYPE_CHECKING:
     from zoo.nlp.bert_mlm import Options
 
 
-def _check(options: "Options") -> None:
-    if options.hidden_size % options.num_heads:
-        raise UserError(
-            f"`hidden_size` {options.hidden_size} can't be shared out to `num_heads` "
-            f"{options.num_heads}: give a multiple"
-        )
-
-
 class MaskedEncoder(PretrainedEncoder):
     """An encoder with a masked language modelling head, new or pretrained with transformers."""
 
@@ -42,7 +35,7 @@ class MaskedEncoder(PretrainedEncoder):
         Raises `UserError` for options that make no network, or a tokenizer that can't be saved.
         """
         if options.model == pretrained.NEW:
-            _check(options)
+            must_be_multiple(options, "hidden_size", "num_heads")
             return train_tokenizer(
                 texts_of(splits["train"]),
                 "bpe",

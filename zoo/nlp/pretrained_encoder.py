@@ -19,11 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import datasets
-    import torch
     from torch import nn
 
     from tasks.base import Task
-    from tasks.packed import PackedShape
 
 
 class PretrainedEncoder(Network):
@@ -99,22 +97,6 @@ class PretrainedEncoder(Network):
         from zoo.speedups import packed_encoder
 
         return packed_encoder.fault(model)
-
-    def packing_is_slow(
-        self, model: Any, device: "torch.device", dtype: "torch.dtype"
-    ) -> str | None:
-        """Return why packing gains nothing on a device, as the end of a sentence; None if it
-        gains."""
-        from zoo.speedups import packed_encoder
-
-        return packed_encoder.kernel_fault(model, device, dtype)
-
-    def prepare_packing(self, model: Any, shape: "PackedShape") -> None:
-        """Let a model take packed batches as well as padded ones, in place
-        (`Network.prepare_packing`)."""
-        from zoo.speedups import packed_encoder
-
-        packed_encoder.pack(model, shape)
 
     def load(self, folder: "Path") -> tuple["nn.Module", Any]:
         """Return model and processor of a checkpoint (`Network.load`), made fit for autocast."""

@@ -10,24 +10,15 @@ from zoo.model.loading import load_tokenizer
 from zoo.model.network import Network
 from zoo.nlp.encoder_fit import UNLIMITED
 from zoo.nlp.modeling_rnn import RnnConfig, RnnForSequenceClassification
-from zoo.nlp.trained_tokenizer import train_tokenizer
+from zoo.nlp.trained_tokenizer import texts_of, train_tokenizer
 from zoo.store import own_checkpoint, pretrained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import datasets
     from torch import nn
 
     from tasks.base import Task
     from zoo.nlp.rnn_cls import Options
-
-
-def _texts(train: "datasets.Dataset") -> "Iterator[list[str]]":
-    columns = [name for name in ("text", "text_pair") if name in train.column_names]
-    for rows in train.select_columns(columns).iter(batch_size=1000):
-        for name in columns:
-            yield rows[name]
 
 
 def _limit(tokenizer: Any, options: "Options") -> int:
@@ -60,7 +51,7 @@ class RecurrentNetwork(Network):
                 f"`activation` {options.activation} is for `cell` rnn, and {options.cell} has gates"
             )
         return train_tokenizer(
-            _texts(splits["train"]),
+            texts_of(splits["train"]),
             options.tokenizer,
             options.vocab_size,
             options.lowercase,

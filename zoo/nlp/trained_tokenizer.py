@@ -24,9 +24,10 @@ PIECE = r"[\p{L}\p{M}]+|\p{N}+|[^\s\p{L}\p{M}\p{N}]"
 
 
 def texts_of(train: "datasets.Dataset") -> Iterator[list[str]]:
-    """Yield the texts of a split in batches; a row without one has none."""
-    for rows in train.select_columns(["text"]).iter(batch_size=1000):
-        yield [text for text in rows["text"] if text is not None]
+    """Yield the texts of a split in batches, those of pairs both; a row without one has none."""
+    columns = [name for name in ("text", "text_pair") if name in train.column_names]
+    for rows in train.select_columns(columns).iter(batch_size=1000):
+        yield [text for name in columns for text in rows[name] if text is not None]
 
 
 def train_tokenizer(

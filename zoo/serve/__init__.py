@@ -1,6 +1,7 @@
 """A checkpoint as a service: `python -m zoo serve runs/bert_cls`.
 
-    zoo serve runs/bert_cls                                   what `decide` chose, else eager
+    zoo serve runs/bert_cls                                   what `decide` chose, else eager; its
+                                                              workers and batches, too, for a load
     zoo serve runs/bert_cls=reviews runs/cnn_cls=photos       several models, by name
     zoo serve runs/bert_cls --deployment onnx --workers 2 --threads 1
     zoo serve minilm                                          weights: labels without training
@@ -25,17 +26,20 @@ themselves while a worker is busy; `--max_wait_ms` has an idle one wait for more
 
 **What it takes on.** `--max_queue` inputs wait, more are answered 429 with Retry-After; an answer
 comes within `--timeout_s`, or 504, and what has not begun by then is dropped, as it is when the
-client goes; a body has `--max_body_mb`, more is 413 before it is read; of `--max_connections` those
-above are 503, but for probes. A worker that dies is replaced, and its requests are tried once more,
-each by itself, else 503. SIGTERM takes no more, and ends when all is answered (`--drain_s`); live
-sounds have their last texts. `/v2/health/live` says that it lives; `/v2/health/ready` that each
-model has a worker that is loaded, warm, and has passed its self-test: golden inputs, which `export`
-leaves beside a program, must give what they gave there, within the tolerance of
-`zoo.deploy.parity`.
+client goes; a body has `--max_body_mb`, more is 413 before it is read, and those of all requests
+that are being answered `--max_in_flight_mb`, more is 429; of `--max_connections` those above are
+503, but for probes. A worker that dies, or is not loaded within `--load_s`, is replaced, and its
+requests are tried once more, each by itself, else 503. SIGTERM takes no more, and ends when all is
+answered (`--drain_s`); live sounds have their last texts. `/v2/health/live` says that it lives;
+`/v2/health/ready` that each model has a worker that is loaded, warm, and has passed its self-test:
+golden inputs, which `export` leaves beside a program, must give what they gave there, within the
+tolerance of `zoo.deploy.parity`.
 
 **Who may ask.** Keys in a file (one a line, `chmod 600`) or in ZOO_SERVE_KEYS; without keys the
 address is this machine's own. Nothing is fetched from a URL in a request, no file is opened by a
-name in it, and logs (JSON lines on standard error) have no inputs.
+name in it, and logs (JSON lines on standard error) have no inputs. Pages of other origins than its
+own neither read an answer nor open a WebSocket, but for those of `--cors`; a proxy before it passes
+the header Host on.
 
 **A new version.** `--watch 10` looks at the folder, or `POST /v2/repository/models/NAME/load` with
 one of `--admin_keys` is told: the new version is loaded beside the old one, tested, given a share

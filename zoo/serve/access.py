@@ -6,6 +6,7 @@ A pure ASGI middleware, since it is on the path of each request: https://asgi.re
 import asyncio
 import json
 import logging
+import math
 import re
 import time
 import uuid
@@ -18,9 +19,11 @@ from starlette.requests import ClientDisconnect
 from tasks.errors import UserError, spelled
 from zoo.serve import cache, errors, keys
 from zoo.serve.errors import (
+    Forbidden,
     ServeError,
     SlowRequest,
     TooLarge,
+    TooManyBytes,
     TooManyConnections,
     Unauthorized,
     Unavailable,
@@ -41,6 +44,10 @@ QUICK_S = 0.05
 """Answers that come sooner are not worth a look at whether the client has gone."""
 STATE = "zoo"
 """The key of a scope under which a route leaves what is said of the request: model, sha256."""
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+"""Which an origin and a host leave out."""
+LONGEST_ORIGIN = 100
+"""Characters of an origin that the log repeats."""
 FULL = "zoo.full"
 """The key of a scope that says, of a request on one connection too many, how many there may be."""
 
@@ -53,10 +60,14 @@ class Access:
     """bytes"""
     slow_client_s: float
     """that a client has to send a body"""
+    max_in_flight: float = math.inf
+    """bytes of the bodies of all requests that are being answered"""
     keys: Sequence[bytes] = ()
     """of which a request brings one; none: it needs none"""
     open_paths: Sequence[str] = ()
     """that need no key to be read; those that end in a slash with all below them"""
+    origins: Sequence[str] = ()
+    """of pages, besides the service's own, that may open a WebSocket; "*": all"""
     forms: Mapping[str, Form] = field(default_factory=dict)
     """what a refusal looks like below a path that ends in a slash, given its status and what
     `refusal` says, where it has another form"""
@@ -71,24 +82,48 @@ class Access:
             for one in self.open_paths
         )
 
+    def may_open(self, origin: str | None, host: str | None) -> bool:
+        """Return whether a page may open a WebSocket. Browsers let any page do so, and leave it to
+        the service to look at the header Origin (RFC 6455, 10.2), which nobody else has to send.
+
+        Args:
+            host: the header Host.
+        """
+        if origin is None or is_same_origin(origin, host):
+            return True
+        return "*" in self.origins or origin in self.origins
+
 
 class AccessMiddleware:
     """See the module."""
 
     def __init__(self, app: App, access: Access, metrics: Metrics) -> None:
         self.app, self.access, self.metrics = app, access, metrics
+        self.in_flight = 0
+        """bytes of the bodies of requests that are being answered"""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
-        if scope["type"] == "websocket" and not self._may(scope):
-            await send({"type": "websocket.close", "code": 1008, "reason": "no known key"})
+        if scope["type"] == "websocket" and (why := self._refused(scope)):
+            told = {"path": scope["path"], "status": Forbidden.status, "error": why}
+            REQUESTS.info({"request": uuid.uuid4().hex, "method": "GET", **told})
+            await send({"type": "websocket.close", "code": 1008})  # before it is open: 403
             return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         await Exchange(self, scope, receive, send).run()
 
-    def _may(self, scope: Scope) -> bool:
+    def _refused(self, scope: Scope) -> str | None:
+        """Return why a WebSocket is not to be opened; None where it is."""
+        origin = header(scope, b"origin")
+        if not self.access.may_open(origin, header(scope, b"host")):
+            shown = (origin or "")[:LONGEST_ORIGIN]
+            return spelled(f"a page of {shown} may not open it: `cors` names the origins that may")
+        return None if self.may(scope) else "no known key"
+
+    def may(self, scope: Scope) -> bool:
+        """Return whether a request brings the key that it needs."""
         if not self.access.keys or self.access.is_open(scope.get("method", ""), scope["path"]):
             return True
         offered = scope.get("subprotocols", ())
@@ -103,7 +138,7 @@ class Exchange:
         self, middleware: AccessMiddleware, scope: Scope, receive: Receive, send: Send
     ) -> None:
         self.app, self.access = middleware.app, middleware.access
-        self.metrics, self.may = middleware.metrics, middleware._may
+        self.metrics, self._middleware = middleware.metrics, middleware
         self.scope, self._receive, self._send = scope, receive, send
         given = header(scope, b"x-request-id") or ""
         self.id = given if GIVEN_ID.fullmatch(given) else uuid.uuid4().hex
@@ -137,11 +172,11 @@ class Exchange:
         if FULL in self.scope and self.scope["path"] not in self.access.probes:
             self.metrics.rejected("", "connections")
             raise TooManyConnections(self.scope[FULL])
-        if not self.may(self.scope):
+        if not self._middleware.may(self.scope):
             raise Unauthorized("no known key: Authorization: Bearer KEY")
         size = header(self.scope, b"content-length")
-        if size is not None and int(size) > self.access.max_body:  # the parser has read a number
-            raise self._too_large()
+        if size is not None:
+            self._must_fit(int(size), int(size))  # the parser has read a number
         work = asyncio.ensure_future(self.app(self.scope, self.receive, self.send))
         try:
             await asyncio.wait((work,), timeout=QUICK_S)
@@ -181,9 +216,10 @@ class Exchange:
             raise SlowRequest(
                 f"the body did not come within {self.access.slow_client_s:g} s"
             ) from None
-        self.read += len(message.get("body", b""))
-        if self.read > self.access.max_body:
-            raise self._too_large()
+        count = len(message.get("body", b""))
+        self._must_fit(self.read + count, count)
+        self._hold(count)
+        self.read += count
         if not message.get("more_body", False):
             self._whole.set()
         return message
@@ -217,10 +253,22 @@ class Exchange:
         await self.send({**start, "headers": pairs})
         await self._send({"type": "http.response.body", "body": body})
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"the body is larger than {self.access.max_body:,} bytes")
+    def _must_fit(self, size: int, more: int) -> None:
+        """Raise `TooLarge` for a body of so many bytes, and `TooManyBytes` where there is no room
+        for so many more beside those of other requests."""
+        if size > self.access.max_body:
+            raise TooLarge(f"the body is larger than {self.access.max_body:,} bytes")
+        if self._middleware.in_flight + more > self.access.max_in_flight:
+            self.metrics.rejected("", "bytes")
+            raise TooManyBytes(self._middleware.in_flight)
+
+    def _hold(self, count: int) -> None:
+        """Count bytes that were read and are kept; those of all requests together are bounded."""
+        self._middleware.in_flight += count
+        self.metrics.holds(self._middleware.in_flight)
 
     def _tell(self) -> None:
+        self._hold(-self.read)
         seconds = time.monotonic() - self.began
         route = getattr(self.scope.get("route"), "path", "other")
         self.metrics.ended(self.said.get("model", ""), route, self.status, seconds)
@@ -252,6 +300,19 @@ def refusal(error: ServeError | UserError) -> dict[str, Any]:
         said |= {"field": error.field} if error.field else {}
         said |= {"hint": spelled(error.hint, pattern="{}")} if error.hint else {}
     return said
+
+
+def is_same_origin(origin: str, host: str | None) -> bool:
+    """Return whether a page is of the host that it asks. The scheme is left aside: TLS may end
+    before the service.
+
+    Args:
+        origin: SCHEME://HOST[:PORT], or "null" of a page without one (RFC 6454).
+        host: HOST[:PORT], as the header Host has it.
+    """
+    scheme, _, place = origin.lower().partition("://")
+    port = DEFAULT_PORTS.get(scheme, "")
+    return bool(place) and place.removesuffix(port) == (host or "").lower().removesuffix(port)
 
 
 def header(scope: Scope, name: bytes) -> str | None:

@@ -32,6 +32,8 @@ LANGUAGE = re.compile(r"[a-z]{2,3}")
 TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json")
 """Where a tokenizer says which text is its mask."""
 USUAL_MASK = "[MASK]"
+VERSION_DIGITS = 12
+"""Of a digest, by which people call a version."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Description:
     @property
     def version(self) -> str:
         """The first digits of the digest, by which people call it."""
-        return self.sha256[:12]
+        return self.sha256[:VERSION_DIGITS]
 
     @property
     def pipelines(self) -> tuple[str, ...]:

@@ -85,6 +85,18 @@ class QueueFull(ServeError):
         return {"retry-after": str(max(1, math.ceil(self.retry_after_s)))}
 
 
+class TooManyBytes(ServeError):
+    """The bodies of all requests that are being answered are as large as may be."""
+
+    status = 429
+
+    def __init__(self, held: int) -> None:
+        super().__init__(f"{held:,} bytes of requests wait already: come back later")
+
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": "1"}
+
+
 class TooManyStreams(ServeError):
     """As many sounds are heard while they are spoken as may be."""
 

@@ -81,6 +81,7 @@ class Metrics:
             Histogram, "request_seconds", "From a request to its answer.", by, buckets=SECONDS
         )
         self._in_flight = made(Gauge, "in_flight", "Requests that are being answered.")
+        self._bytes = made(Gauge, "in_flight_bytes", "Of the bodies of these requests.")
         self._rejected = made(
             Counter, "rejected_total", "Requests that were not answered.", by, "reason"
         )
@@ -117,6 +118,10 @@ class Metrics:
     def began(self) -> None:
         """Count a request that has come."""
         self._in_flight.inc()
+
+    def holds(self, count: int) -> None:
+        """Tell how many bytes the bodies of requests have that are being answered."""
+        self._bytes.set(count)
 
     def ended(self, model: str, route: str, code: int, seconds: float) -> None:
         """Count a request that was answered; `model` is empty where it asked for none."""

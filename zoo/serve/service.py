@@ -376,7 +376,7 @@ class Service:
         wait_s = self.limits.max_wait_ms / 1000
         try:
             while True:
-                taking = model.queue.take(self.limits.max_batch, wait_s)
+                taking = model.queue.take(self.limits.most_at_once, wait_s)
                 jobs, reason = await _unless_dead(worker, death, model.queue, taking)
                 self.metrics.released(model.description, reason)
                 with self.activity.running() as ran:

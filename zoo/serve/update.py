@@ -9,13 +9,15 @@ for the way back. Whatever goes wrong before, the old version has served on.
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tasks.errors import UserError, spelled
+from zoo.measure.fail_if import VerdictCondition
 from zoo.serve import versions
+from zoo.serve.args import UpdateArgs
 from zoo.serve.description import Description
 from zoo.serve.errors import Conflict, Unavailable
 from zoo.serve.service import ServedModel, Service
@@ -23,32 +25,7 @@ from zoo.serve.shadow import Compared, Shadow
 from zoo.serve.versions import Steps
 from zoo.serve.worker_process import WorkerDied, WorkerUnfit
 
-if TYPE_CHECKING:
-    from zoo.measure.fail_if import VerdictCondition
-
 LOG = logging.getLogger(__name__)
-LOAD_S = 600.0
-"""That the workers of a new version have to become ready."""
-
-
-@dataclass(frozen=True)
-class UpdateSettings:
-    """What a new version must be like, and where it may come from."""
-
-    model_root: Path | None = None
-    """see `versions.folder_of`"""
-    watch_s: float | None = None
-    """seconds between two looks at the folders; None: nobody looks"""
-    shadow_share: float = 0.1
-    """of the batches; 0: nothing is compared"""
-    shadow_requests: int = 200
-    """inputs that are compared, at most"""
-    shadow_s: float = 60.0
-    """that they are waited for"""
-    max_disagreement: float = 0.02
-    """share of them that may have another answer"""
-    fail_if: "Sequence[VerdictCondition]" = ()
-    """verdicts on its speed for which it is refused"""
 
 
 class Refused(Exception):
@@ -80,8 +57,10 @@ class Update:
 class Updater:
     """Changes the versions of a service's models, one change of a model at a time."""
 
-    def __init__(self, service: Service, settings: UpdateSettings) -> None:
+    def __init__(self, service: Service, settings: UpdateArgs) -> None:
+        """Raises `UserError` for conditions that are none."""
         self.service, self.settings = service, settings
+        self._fail_if = [VerdictCondition.parse(text) for text in settings.fail_if]
         self._updates: dict[str, Update] = {}
         """the last one of each model"""
         self._standby: dict[str, ServedModel] = {}
@@ -89,8 +68,8 @@ class Updater:
 
     def start(self) -> None:
         """Begin to watch, where that was asked for."""
-        if self.settings.watch_s is not None:
-            self._spawn(self._watch(self.settings.watch_s))
+        if self.settings.watch is not None:
+            self._spawn(self._watch(self.settings.watch))
 
     async def stop(self) -> None:
         """End what is under way; the service ends the workers."""
@@ -242,8 +221,9 @@ class Updater:
     async def _loaded(self, candidate: ServedModel) -> None:
         """Wait until all workers of a new version are ready. Raises `Refused`."""
         assert candidate.first is not None
+        load_s = self.service.limits.load_s
         try:
-            async with asyncio.timeout(LOAD_S):
+            async with asyncio.timeout(load_s):
                 await candidate.first
                 while len(candidate.running) < candidate.workers and not candidate.deaths:
                     if candidate.unfit is not None:
@@ -254,7 +234,7 @@ class Updater:
         except (UserError, WorkerDied) as error:
             raise Refused("not_loaded", f"it can't be loaded: {error}") from None
         except TimeoutError:
-            raise Refused("not_loaded", f"it is not loaded after {LOAD_S:g} s") from None
+            raise Refused("not_loaded", f"it is not loaded after {load_s:g} s") from None
 
     async def _judge(
         self, candidate: ServedModel, compared: Compared, seconds: float, steps: Steps
@@ -280,7 +260,7 @@ class Updater:
                 f"{share:.1%} of {compared.inputs:,} inputs have another answer; {most:.1%} may",
             )
         speedup = ratio.value if ratio is not None else 1.0
-        for condition in self.settings.fail_if:
+        for condition in self._fail_if:
             if condition.holds(verdict.word, speedup):
                 shown = f" ({speedup:.3f} times as fast)" if ratio is not None else ""
                 raise Refused("speed", f"it is {verdict.word}{shown}: {verdict.why}")

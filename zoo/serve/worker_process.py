@@ -56,7 +56,7 @@ class WorkerSettings:
             "threads": self.threads,
             "budget": self.limits.batch_budget,
             "max_seconds": self.limits.max_seconds,
-            "most": self.limits.max_batch,
+            "most": self.limits.most_at_once,
         }
 
 
@@ -92,16 +92,24 @@ class WorkerProcess:
         Raises:
             UserError: it can't load what it is asked to.
             WorkerUnfit: it has failed its self-test.
-            WorkerDied: it could not be started, or ended without a word.
+            WorkerDied: it could not be started, ended without a word, or took too long.
         """
         try:
             worker = await cls._spawned(settings)
         except OSError as error:  # no memory, or no file handles, are left
             raise WorkerDied(f"a worker can't be started: {error.strerror or error}") from None
-        process = worker.process
+        process, load_s = worker.process, settings.limits.load_s
         try:
-            await worker._send(settings.written())
-            said = await frames.read(worker._reader)
+            async with asyncio.timeout(load_s):
+                await worker._send(settings.written())
+                said = await frames.read(worker._reader)
+        except TimeoutError:
+            await worker.end()
+            what = f"{settings.folder} ({settings.deployment})"
+            raise WorkerDied(
+                f"worker {worker.pid} did not load {what} within {load_s:g} s: `load_s` gives it "
+                "longer"
+            ) from None
         except BaseException:
             await worker.end()
             raise

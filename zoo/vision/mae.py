@@ -5,8 +5,9 @@ He et al. 2022, "Masked Autoencoders Are Scalable Vision Learners".
 
 import sys
 from dataclasses import dataclass
+from typing import Annotated
 
-from tasks.bounds import Bounded, Count
+from tasks.bounds import LIMITLESS, Bounded, Bounds, Count
 from zoo.model.entry import Entry
 from zoo.model.scratch import Initialization
 
@@ -24,7 +25,7 @@ class Options(Bounded):
     """side in pixels that images are resized to; that of the training images by default"""
     depth: Count = 6
     """layers of the encoder"""
-    decoder_size: Count = 96
+    decoder_size: Annotated[int, Bounds(4, LIMITLESS)] = 96
     """width of the decoder, which is thrown away afterwards"""
     decoder_depth: Count = 2
     """layers of the decoder"""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from tasks.bounds import must_be_multiple
 from tasks.errors import UserError, foreign
 from tasks.vision.image_args import side_of
 from tasks.vision.patches import usual_patch
@@ -99,11 +100,7 @@ class MaskedAutoencoder(Network):
                         f"positions are those of that size: give `{name}` {have}"
                     )
             return image_processor.processor_of_checkpoint(found.folder, options.model, task.args)
-        if options.decoder_size < 4 or options.decoder_size % options.decoder_heads:
-            raise UserError(
-                f"`decoder_size` {options.decoder_size} can't be shared out to `decoder_heads` "
-                f"{options.decoder_heads}: give a multiple"
-            )
+        must_be_multiple(options, "decoder_size", "decoder_heads")
         step = task.args.patch_size or 8
         size = choose_size(options.image_size, splits["train"], 16, step)
         return image_processor.make_processor(size, reading=task.args)

@@ -1,17 +1,14 @@
 """Where every other deployment falls out, eager fp32 is timed by itself and wins; and every winner
-has golden inputs, also one without a program."""
+has golden inputs, also one without a program, and the workers that were chosen for a load."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import cli
 from bench.decide import search
-from bench.decide.successive_halving import Halved
-from bench.measures import memory
-from bench.record.results import MeasureResult, Value
-from tests import tiny_models
+from bench.decide.services import ServiceContract, ServiceSetting, ServiceTried
+from tests.bench.decide.conftest import Decide
 from tests.zoo.measure.machine import Machine, Noise
 from zoo.deploy import golden, winner
 from zoo.deploy.candidate import Candidate
@@ -20,35 +17,18 @@ from zoo.runtimes.deployment import Deployment
 from zoo.store import evidence
 
 
-@pytest.fixture(scope="module")
-def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cnn")
-    return tiny_models.checkpoint("cnn_cls", request.getfixturevalue, folder)
-
-
 @pytest.fixture(autouse=True)
-def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times are those of a machine that does not exist; all are finalists."""
+def made_up(monkeypatch: pytest.MonkeyPatch, all_are_finalists: None) -> None:
+    """Times are those of a machine that does not exist."""
     machine = Machine(0, Noise())
-
-    def everyone(arms: list[Arm], *_: Any, **__: Any) -> Halved:
-        return Halved(tuple(arm.name for arm in arms))
 
     def timed(arms: list[Arm], plan: Any, **_: Any) -> Any:
         times = [Arm(arm.name, "m:f", {"times": 1 + (arm.name == "eager")}) for arm in arms]
         took = measure if len(arms) == 1 else compare
         return took(times, plan, start=machine.start, clock=machine.now)
 
-    sizes = {"peak": Value(9e6, "bytes"), "size_on_disk": Value(1e6, "bytes")}
-    monkeypatch.setattr(search, "halve", everyone)
     monkeypatch.setattr(search, "measure", timed)
     monkeypatch.setattr(search, "compare", timed)
-    monkeypatch.setattr(memory, "of", lambda arm, timeout_s: MeasureResult(sizes))
-
-
-def _decide(checkpoint: Path, *more: object) -> int:
-    words = ("decide", checkpoint, "--max_eval_samples", 32, "--max_drop", 0.5, *more)
-    return cli.main([str(word) for word in (*words, "--deployments", "eager+bf16")])
 
 
 @pytest.fixture
@@ -69,10 +49,10 @@ def no_others(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_eager_wins_for_want_of_others(
-    checkpoint: Path, no_others: None, capsys: pytest.CaptureFixture[str]
+    decide: Decide, checkpoint: Path, no_others: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     winner.forget(checkpoint)
-    assert _decide(checkpoint) == 0
+    assert decide() == 0
     out = capsys.readouterr().out
     assert search.ALONE in out and "winner: eager" in out and "it is not here" in out
     found = winner.read(checkpoint)
@@ -81,16 +61,33 @@ def test_eager_wins_for_want_of_others(
 
 
 def test_it_keeps_to_the_limits_too(
-    checkpoint: Path, no_others: None, capsys: pytest.CaptureFixture[str]
+    decide: Decide, no_others: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _decide(checkpoint, "--p95_ms", 1) == 1
+    assert decide("--p95_ms", 1) == 1
     assert "none of them meets what was asked for" in capsys.readouterr().err
 
 
-def test_a_winner_without_a_program_has_golden_inputs(checkpoint: Path) -> None:
-    assert _decide(checkpoint) == 0
+def test_a_winner_without_a_program_has_golden_inputs(decide: Decide, checkpoint: Path) -> None:
+    assert decide() == 0
     found = winner.read(checkpoint)
     assert found is not None and found.deployment == "eager+bf16"
     deployment = Deployment.parse(found.deployment)
     inputs = golden.read(checkpoint, deployment, evidence.subject_digest(checkpoint))
     assert inputs and len(inputs) == golden.COUNT
+
+
+def test_workers_and_batches_for_a_load_are_left_too(
+    decide: Decide, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def best(contract: ServiceContract, _: Any, finalists: list[Candidate], *__: Any) -> Any:
+        return ServiceTried(ServiceSetting(finalists[0], 2, 8, 1), None)
+
+    monkeypatch.setattr(search.services, "choose", best)
+    assert decide("--rate", 200, "--p99_ms", 50) == 0
+    found = winner.read(checkpoint)
+    assert found is not None and (found.workers, found.max_batch) == (2, 8)
+    assert (found.limits["rate"], found.limits["p99_s"]) == (200, 0.05)
+    assert decide() == 0
+    found = winner.read(checkpoint)
+    assert found is not None and (found.workers, found.max_batch) == (None, None)
+    assert "rate" not in found.limits

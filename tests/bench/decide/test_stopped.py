@@ -6,44 +6,22 @@ from typing import Any
 
 import pytest
 
-from bench import cli
 from bench.decide import search
-from bench.decide.successive_halving import Halved
-from bench.measures import memory
-from bench.record.results import MeasureResult, Value
-from tests import tiny_models
+from tests.bench.decide.conftest import Decide
 from tests.zoo.measure.machine import Machine, Noise
 from zoo.deploy import winner
 from zoo.deploy.candidate import Candidate
 from zoo.measure import Arm, MeasurementInterrupted, Plan, compare
 from zoo.store import evidence
 
-
-@pytest.fixture(scope="module")
-def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cnn")
-    return tiny_models.checkpoint("cnn_cls", request.getfixturevalue, folder)
-
-
-@pytest.fixture(autouse=True)
-def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All are finalists; memory is not measured."""
-
-    def everyone(arms: Sequence[Arm], *_: Any, **__: Any) -> Halved:
-        return Halved(tuple(arm.name for arm in arms))
-
-    sizes = {"peak": Value(9e6, "bytes"), "size_on_disk": Value(1e6, "bytes")}
-    monkeypatch.setattr(search, "halve", everyone)
-    monkeypatch.setattr(memory, "of", lambda arm, timeout_s: MeasureResult(sizes))
-
-
-def _decide(checkpoint: Path, *more: object) -> int:
-    words = ("decide", checkpoint, "--max_eval_samples", 32, "--max_drop", 0.5, *more)
-    return cli.main([str(word) for word in (*words, "--deployments", "eager+bf16")])
+pytestmark = pytest.mark.usefixtures("all_are_finalists")
 
 
 def test_while_finalists_are_compared(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    decide: Decide,
+    checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     machine = Machine(0, Noise())
 
@@ -54,7 +32,7 @@ def test_while_finalists_are_compared(
 
     monkeypatch.setattr(search, "compare", interrupted)
     before = len(evidence.read(checkpoint))
-    assert _decide(checkpoint) == 130
+    assert decide() == 130
     out = capsys.readouterr().out
     assert "warning" not in out, "32 rows show a drop of 0.5"
     assert "stopped; the best so far: eager+bf16, which is confirmed now" in out
@@ -67,7 +45,10 @@ def test_while_finalists_are_compared(
 
 
 def test_while_they_are_made(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    decide: Decide,
+    checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     own = search.options.maker
 
@@ -83,7 +64,7 @@ def test_while_they_are_made(
 
     monkeypatch.setattr(search.options, "maker", maker)
     before = len(evidence.read(checkpoint))
-    assert _decide(checkpoint) == 130
+    assert decide() == 130
     out = capsys.readouterr().out
     assert "eager+bf16 ... (" in out and " min left)" in out, "the countdown"
     assert "stopped; the best so far: none that meets the contract" in out
@@ -91,7 +72,7 @@ def test_while_they_are_made(
 
 
 def test_in_the_rounds_of_halving(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    decide: Decide, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(
         arms: Any, drops: Any, seconds: float, start: Any, looks: Any, tell: Any
@@ -101,7 +82,7 @@ def test_in_the_rounds_of_halving(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(search, "halve", interrupted)
-    assert _decide(checkpoint, "--minutes", 4) == 130
+    assert decide("--minutes", 4) == 130
     out = capsys.readouterr().out
     assert "stopped; the best so far: eager+bf16, 12.30 ms at a first look" in out
     row = next(line for line in out.splitlines() if line.startswith("eager+bf16  "))
@@ -110,8 +91,8 @@ def test_in_the_rounds_of_halving(
 
 
 def test_no_time_for_more_than_one(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    decide: Decide, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _decide(checkpoint, "--minutes", 0.001) == 2
+    assert decide("--minutes", 0.001) == 2
     error = capsys.readouterr().err
     assert "--minutes 0.001 is too short: eager fp32 took" in error and error.count("\n") == 1

@@ -50,7 +50,7 @@ def test_what_fails_is_a_result_and_the_rest_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    code = _check(out, replace(SLOW, share_s=3), BAD, GOOD, minutes=0.15)
+    code = _check(out, replace(SLOW, share_s=0.3), BAD, GOOD, minutes=0.5)
     record = _record(out)
     assert code == 1 and list(record) == ["slow", "bad", "good"]
     assert {name: each["status"] for name, each in record.items()} == {

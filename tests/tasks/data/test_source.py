@@ -78,7 +78,8 @@ text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sample
 
 
 @settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     rows=st.lists(st.tuples(text, text, text), min_size=1, max_size=6),
@@ -377,7 +378,7 @@ label_lists = st.integers(1, 4).flatmap(
 shares = st.sampled_from([0.05, 0.1, 0.15, 0.2, 0.25, 0.3])
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(
     labels=label_lists, validation=shares, test=shares, seed=st.integers(0, 9), text=st.booleans()
 )

@@ -11,7 +11,7 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -142,7 +142,6 @@ arrays = st.tuples(
 ).map(lambda made: np.arange(np.prod(made[1], dtype=int), dtype=made[0]).reshape(made[1]))
 
 
-@settings(deadline=None)
 @given(
     parts=st.lists(st.lists(arrays, max_size=4), max_size=4),
     expected=st.integers(0, 20),

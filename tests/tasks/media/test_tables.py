@@ -174,7 +174,8 @@ line = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 
 @settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(before=st.lists(line, max_size=4), after=st.lists(line, max_size=2), blank=st.integers(0, 2))
 def test_the_line_of_a_row(tmp_path: Path, before: list[str], after: list[str], blank: int) -> None:

@@ -52,7 +52,7 @@ def bits(accumulator):
 
 
 @pytest.mark.parametrize("problem", [SINGLE, MULTI, REGRESSION])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(1, 60),

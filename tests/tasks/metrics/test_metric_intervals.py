@@ -238,7 +238,7 @@ def test_a_perfect_fit_has_values_but_no_intervals():
     assert undefined(by_name(accumulator)["mse"]).value == 4
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 30), labels=st.integers(1, 4))
 def test_bootstrap_bounds_are_ordered_and_inside_the_range(seed, n, labels):
     rng = np.random.default_rng(seed)

@@ -45,7 +45,7 @@ def bits(accumulator):
 # ---- the values ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pairs=pairs)
 def test_rates_are_jiwers(pairs) -> None:
     heard, said = map(list, zip(*pairs, strict=True))
@@ -145,7 +145,7 @@ def test_intervals_hold_their_value_and_narrow_with_n() -> None:
 # ---- one process and many ------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pairs=pairs, seed=st.integers(0, 2**32 - 1), ranks=st.integers(1, 4))
 def test_many_processes_are_one_bit_for_bit(pairs, seed: int, ranks: int) -> None:
     rng, n = np.random.default_rng(seed), len(pairs)

@@ -132,7 +132,7 @@ def test_shift_brings_silence_in() -> None:
         np.testing.assert_array_equal(kept, X[: len(X) - by] if by > 0 else X[-by:])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     frames=st.integers(1, 60),
     mels=st.integers(1, 40),

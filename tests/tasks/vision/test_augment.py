@@ -271,7 +271,7 @@ def test_the_weak_view_moves_and_the_strong_one_changes() -> None:
     assert grey.min() >= 49 and 120 < grey.float().mean() < 196  # a square of 14, cut at the edge
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     height=st.integers(1, 12),
     width=st.integers(1, 12),

@@ -334,7 +334,7 @@ def test_a_claim_costs_no_memory(name: str) -> None:
     assert done.stdout, "not refused"
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     name=st.sampled_from(sorted(EVERY)),
     edits=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8),
@@ -370,7 +370,7 @@ def test_no_other_reader_of_pillow_is_ever_tried(monkeypatch: pytest.MonkeyPatch
 # --- resize
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     old=st.tuples(st.integers(1, 70), st.integers(1, 70)),
     # to 1 x 1, torch 2.13 fails for both of us ("please report a bug to PyTorch")

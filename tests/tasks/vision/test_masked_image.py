@@ -40,7 +40,7 @@ def rows_of(count: int, view: EpochView | None = None) -> list[dict]:
 
 
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_patches_are_squares_row_by_row(channels, size, down, across) -> None:
     pixels = torch.randn(2, channels, down * size, across * size)
     patches = patchify(pixels, size)

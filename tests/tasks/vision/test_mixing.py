@@ -65,7 +65,7 @@ def test_partners_are_drawn_among_all() -> None:
     assert mixing.mixup_partner(draws(np.arange(50)), 1).tolist() == [0] * 50
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     way=st.sampled_from(sorted(WAYS)),
     count=st.integers(2, 20),

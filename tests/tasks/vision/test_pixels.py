@@ -11,7 +11,7 @@ channel = st.floats(0.01, 1, allow_subnormal=False)
 triple = st.one_of(st.tuples(channel, channel, channel), channel.map(lambda x: (x, x, x)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     channels=st.lists(st.sampled_from([1, 3]), min_size=1, max_size=4),
     size=st.tuples(st.integers(1, 20), st.integers(1, 20)),

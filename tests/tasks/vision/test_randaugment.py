@@ -44,7 +44,7 @@ def tensor(images: np.ndarray) -> Tensor:
     return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(
     operation=st.sampled_from(randaugment.COLOURS),
     kind=st.sampled_from(["noise", "dark", "narrow", "one colour"]),

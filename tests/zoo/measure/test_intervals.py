@@ -18,7 +18,7 @@ def of(launches: list[list[float]]):
     return estimate(launches, 1, resamples=100)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(LAUNCHES, st.floats(-2, 2))
 def test_what_holds_of_any_numbers(launches: list[list[float]], shift: float) -> None:
     made = of(launches)

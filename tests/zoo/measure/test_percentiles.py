@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.measure.percentiles import percentile
@@ -21,7 +21,6 @@ def test_none_of_nothing() -> None:
     assert percentile([], 0.9) is None
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0.001, 1), min_size=40, max_size=500))
 def test_it_lies_in_its_interval(seconds: list[float]) -> None:
     found = percentile(seconds, 0.9)

@@ -3,7 +3,7 @@
 import math
 import random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.measure.stationary import WINDOW, is_stationary, trend
@@ -36,7 +36,6 @@ def test_only_the_last_count() -> None:
     assert is_stationary([10.0 - i for i in range(9)] + noisy(0, 0.0, WINDOW))
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0.1, 10), min_size=2, max_size=30))
 def test_the_trend_turns_with_time(values: list[float]) -> None:
     assert trend(values) == -trend(values[::-1])

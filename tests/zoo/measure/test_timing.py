@@ -1,7 +1,7 @@
 """How many calls make a block, and warming up, on a machine that does not exist."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.zoo.measure.machine import CALL_S, Machine, Noise
@@ -25,7 +25,6 @@ def test_sizes(call_s: float, size: Size) -> None:
     assert size_of(call_s, 0.1) == size
 
 
-@settings(deadline=None)
 @given(st.floats(1e-7, 100), st.floats(0.03, 1))
 def test_a_block_lasts_as_long_as_it_should(call_s: float, block_s: float) -> None:
     size = size_of(call_s, block_s)

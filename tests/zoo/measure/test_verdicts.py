@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.measure.intervals import Estimate, Interval, estimate
@@ -47,7 +47,6 @@ def test_what_would_be_needed() -> None:
     assert judge(ratio(1.2), 1, QUIET, 60.0).more_seconds == 60.0
 
 
-@settings(deadline=None)
 @given(st.floats(0.5, 2), st.floats(0.0001, 0.2), st.floats(0, 0.05), st.integers(2, 9))
 def test_swapping_the_arms_inverts_the_verdict(
     value: float, half: float, spread: float, launches: int
@@ -59,7 +58,6 @@ def test_swapping_the_arms_inverts_the_verdict(
     assert back.word == SWAPPED.get(there.word, there.word)
 
 
-@settings(deadline=None)
 @given(st.floats(0.5, 2), st.floats(0.0001, 0.2), st.floats(0, 0.05), st.integers(2, 9))
 def test_a_claim_is_beyond_the_floor_and_points_the_right_way(
     value: float, half: float, spread: float, launches: int
@@ -83,7 +81,6 @@ def test_the_floor_of_the_same_arm_twice() -> None:
         floor_of([])
 
 
-@settings(deadline=None)
 @given(st.floats(0.0001, 0.1), st.integers(2, 20))
 def test_what_is_found_is_more_than_what_may_be_claimed(spread: float, launches: int) -> None:
     floor = Floor(spread, launches)

@@ -129,7 +129,7 @@ def called(
 text = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(TEXTS), max_size=8).map(" ".join))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rows=st.lists(st.tuples(text, text), min_size=1, max_size=4),
     are_pairs=st.booleans(),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from zoo.serve.access import CLIENT_GONE, QUICK_S, Access, AccessMiddleware
+from zoo.serve.access import CLIENT_GONE, QUICK_S, Access, AccessMiddleware, is_same_origin
 from zoo.serve.metrics import Metrics
 
 
@@ -49,3 +49,25 @@ def test_work_is_dropped_where_the_client_goes(
 
     asyncio.run(asyncio.wait_for(ask(), 3))
     assert dropped == [True] and statuses == [CLIENT_GONE]
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "same"),
+    [
+        ("http://127.0.0.1:8080", "127.0.0.1:8080", True),
+        ("https://Models.Example.org", "models.example.org", True),
+        ("https://a", "a:443", True),
+        ("http://a:80", "a", True),
+        ("http://[::1]:8080", "[::1]:8080", True),
+        ("http://a", "a:443", False),
+        ("http://127.0.0.1:3000", "127.0.0.1:8080", False),
+        ("http://127.0.0.1", "127.0.0.1:8080", False),
+        ("http://example.org", "127.0.0.1:8080", False),
+        ("http://127.0.0.1:8080.example.org", "127.0.0.1:8080", False),
+        ("null", "null", False),
+        ("", "", False),
+        ("http://", None, False),
+    ],
+)
+def test_whose_page_it_is(origin: str, host: str | None, same: bool) -> None:
+    assert is_same_origin(origin, host) is same

@@ -11,10 +11,11 @@ import pytest
 from tasks.errors import UserError
 from tests.zoo.serve.test_service import model, service_of
 from zoo.serve import update, versions
+from zoo.serve.args import UpdateArgs
 from zoo.serve.errors import Conflict, NotFound
 from zoo.serve.queue import Job
 from zoo.serve.service import Service
-from zoo.serve.update import Updater, UpdateSettings
+from zoo.serve.update import Updater
 from zoo.serve.worker_process import WorkerUnfit
 from zoo.store import evidence
 
@@ -34,10 +35,10 @@ def _well(jobs: Sequence[Job]) -> None:
         job.answer.set_result({"label": job.item})
 
 
-async def _running(service: Service, settings: UpdateSettings | None = None) -> Updater:
+async def _running(service: Service, settings: UpdateArgs | None = None) -> Updater:
     await service.start()
     await service.wait_ready()
-    return Updater(service, settings or UpdateSettings(shadow_share=0))
+    return Updater(service, settings or UpdateArgs(shadow_share=0))
 
 
 def test_a_model_that_goes_answers_what_it_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +143,7 @@ def test_a_look_that_fails_is_not_the_last(
     monkeypatch.setattr(versions, "opened", opened)
 
     async def watch() -> None:
-        updater = await _running(service, UpdateSettings(shadow_share=0, watch_s=0.01))
+        updater = await _running(service, UpdateArgs(shadow_share=0, watch=0.01))
         updater.start()
         async with asyncio.timeout(20):
             while service.version("m").description is not NEW:

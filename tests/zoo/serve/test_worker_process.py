@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import socket
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +36,19 @@ def test_a_worker_that_can_not_be_started_has_died(monkeypatch: pytest.MonkeyPat
     with pytest.raises(WorkerDied, match="can't be started: Resource temporarily unavailable"):
         asyncio.run(start())
     assert [one.fileno() for one in made] == [-1, -1]
+
+
+def test_a_worker_that_hangs_while_it_loads_is_taken_for_dead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, made = asyncio.create_subprocess_exec, []
+
+    async def hanging(*_: Any, **more: Any) -> Any:
+        made.append(await real(sys.executable, "-c", "import time; time.sleep(60)", **more))
+        return made[0]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", hanging)
+    settings = replace(SETTINGS, limits=Limits(load_s=0.1))
+    with pytest.raises(WorkerDied, match=r"did not load m \(eager\) within 0.1 s") as caught:
+        asyncio.run(WorkerProcess.start(settings))
+    assert f"worker {made[0].pid} " in str(caught.value) and made[0].returncode == -9

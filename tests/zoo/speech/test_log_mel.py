@@ -49,7 +49,7 @@ def test_a_tone_is_loudest_in_its_own_bin() -> None:
     assert loudest == sorted(set(loudest))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     lengths=st.lists(st.integers(0, 5000), min_size=1, max_size=6),
     normalize=st.sampled_from(["none", "mean", "mean_std"]),
@@ -71,7 +71,7 @@ def test_an_utterance_is_the_same_bits_alone_and_in_any_batch(
         assert not features[row, frames:].any() and not mask[row, frames:].any()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(length=st.integers(0, 9000), block=st.integers(1, 20), tail=st.sampled_from([0, 480]))
 def test_causal_features_are_the_same_bits_whatever_follows(
     length: int, block: int, tail: int

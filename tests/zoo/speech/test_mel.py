@@ -21,7 +21,7 @@ assert zoo.auto  # it registers
 
 
 @pytest.mark.filterwarnings("ignore:At least one mel filter")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n_fft=st.sampled_from([64, 256, 400, 512, 1024]),
     bins=st.integers(1, 128),
@@ -43,7 +43,7 @@ def test_no_filters_go_downwards() -> None:
         filter_bank(257, 8, 4000, 20, 16_000)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     lengths=st.lists(st.integers(0, 5000), min_size=1, max_size=5),
     normalize=st.sampled_from(["none", "mean", "mean_std"]),

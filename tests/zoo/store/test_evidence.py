@@ -37,7 +37,7 @@ facts = st.builds(
 some = st.lists(facts, min_size=1, max_size=3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     before=st.lists(facts, min_size=1, max_size=3), after=st.lists(facts, min_size=1, max_size=3)
 )
@@ -49,7 +49,7 @@ def test_what_is_appended_is_read(before: list[Fact], after: list[Fact]) -> None
         assert [fact.id for fact in evidence.read(folder)] == ids
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     before=some,
     after=some,
@@ -256,7 +256,7 @@ def test_what_cannot_be_is_not_read(tmp_path: Path, change: dict[str, object]) -
     assert number == 1 and isinstance(found, ValueError) and str(found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     schema=st.integers(2, 99),
     content=st.dictionaries(

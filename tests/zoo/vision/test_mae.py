@@ -179,6 +179,7 @@ def test_every_weight_is_trained(network: MaeForPreTraining) -> None:
     [
         ("--depth", 0),
         ("--decoder_size", 25),
+        ("--decoder_size", 2),
         ("--patch_size", 5),
         ("--mask_ratio", 0),
         ("--architecture", "resnet18"),

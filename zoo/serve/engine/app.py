@@ -1,5 +1,6 @@
 """The application: a service's routes behind what every request passes."""
 
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from starlette.exceptions import HTTPException
 from zoo.serve import health, repository
 from zoo.serve.access import Access, AccessMiddleware
 from zoo.serve.answers import answer
+from zoo.serve.args import UpdateArgs
 from zoo.serve.page import routes as page
 from zoo.serve.protocols import (
     docs,
@@ -22,7 +24,7 @@ from zoo.serve.protocols import (
     websocket,
 )
 from zoo.serve.service import Service
-from zoo.serve.update import Updater, UpdateSettings
+from zoo.serve.update import Updater
 
 OPEN_PATHS = (health.LIVE, health.READY, *page.open_paths(), docs.PATH, f"{docs.PATH}/")
 """What needs no key: whether it lives, and the pages, which ask for one."""
@@ -39,17 +41,19 @@ class AppSettings:
     """bytes of a request"""
     slow_client_s: float = 10.0
     """that a client has to send its request"""
+    max_in_flight: float = math.inf
+    """bytes of all requests that are being answered"""
     keys: Sequence[bytes] = ()
     """of which a request brings one; none: it needs none"""
     ready_below: int | None = None
     """see `zoo.serve.health.router`"""
     cors: Sequence[str] = ()
-    """origins whose pages may call it"""
+    """origins whose pages may call it, and open a WebSocket"""
     waits_until_ready: bool = False
     """start only when each model has a worker that is ready, or not at all"""
     admin_keys: Sequence[bytes] = ()
     """of those who may change what is served; none: nobody may"""
-    updates: UpdateSettings = field(default_factory=UpdateSettings)
+    updates: UpdateArgs = field(default_factory=UpdateArgs)
     """what a new version of a model must be like"""
 
 
@@ -81,8 +85,10 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
     access = Access(
         settings.max_body,
         settings.slow_client_s,
+        settings.max_in_flight,
         (*settings.keys, *settings.admin_keys) if settings.keys else (),
         OPEN_PATHS,
+        settings.cors,
         {f"{openai.PREFIX}/": openai.refused},
         health.PROBES,
     )

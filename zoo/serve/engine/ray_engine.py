@@ -50,7 +50,7 @@ class Plan:
 
 def plans(args: ServeArgs, models: Sequence[Description]) -> list[Plan]:
     """Return the applications that serve models with the settings of a command."""
-    threads = threads_of(args, args.workers * args.replicas * len(models))
+    threads = threads_of(args, args.processes * args.replicas * len(models))
     found = []
     for one in models:
         own = dataclasses.replace(
@@ -72,9 +72,9 @@ def _options(args: ServeArgs) -> dict[str, Any]:
     more of them, one is added when more than a batch waits for each."""
     assert args.threads is not None
     wanted: dict[str, Any] = {
-        "max_ongoing_requests": args.max_queue + args.max_batch * args.workers,
+        "max_ongoing_requests": args.max_queue + args.most_at_once * args.processes,
         "graceful_shutdown_timeout_s": max(1.0, args.drain_s),
-        "ray_actor_options": {"num_cpus": args.workers * args.threads}
+        "ray_actor_options": {"num_cpus": args.processes * args.threads}
         | ({"num_gpus": 1} if args.device.startswith("cuda") else {}),
     }
     if args.max_replicas is None:
@@ -83,7 +83,7 @@ def _options(args: ServeArgs) -> dict[str, Any]:
         "autoscaling_config": {
             "min_replicas": args.replicas,
             "max_replicas": args.max_replicas,
-            "target_ongoing_requests": args.max_batch * args.workers,
+            "target_ongoing_requests": args.most_at_once * args.processes,
         }
     }
 

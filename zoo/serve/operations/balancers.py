@@ -173,7 +173,7 @@ def _nginx_server(site: Site, port: int) -> list[str]:
         f"client_header_timeout {slow}s;",
         f"client_body_timeout {slow}s;",
         "proxy_http_version 1.1;",
-        "proxy_set_header Host $host;",
+        "proxy_set_header Host $http_host;",  # with its port, as Origin has it
         "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
         "proxy_set_header Upgrade $http_upgrade;",
         "proxy_set_header Connection $connection_upgrade;",

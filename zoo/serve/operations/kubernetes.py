@@ -204,8 +204,8 @@ def key_lines(site: Site) -> list[str]:
 def _resources(site: Site) -> dict[str, Any]:
     """Return what a pod asks for; memory has that limit, the processor none, as its limit would
     stop a worker in the middle of a batch."""
-    workers = site.args.workers * len(site.models)
-    weights = sum(weight_bytes(model) for model in site.models) * site.args.workers
+    workers = site.args.processes * len(site.models)
+    weights = sum(weight_bytes(model) for model in site.models) * site.args.processes
     worker = GPU_WORKER_MIB if site.on_gpu else WORKER_MIB
     need = FRONT_MIB + workers * worker + COPIES * weights // MIB
     memory = f"{-(-need // 256) * 256}Mi"

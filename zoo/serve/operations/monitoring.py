@@ -57,6 +57,7 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
             ("sum by (model) (zoo_live_streams{M})", "{{model}} hears live"),
         ),
     ),
+    ("Bytes of requests that are worked on", "bytes", (("sum(zoo_in_flight_bytes)", "bytes"),)),
     (
         "Requests refused a second, by reason",
         "reqps",

@@ -11,7 +11,7 @@ from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
 from zoo.serve import keys
 from zoo.serve.args import ServeArgs
-from zoo.serve.description import Description
+from zoo.serve.description import VERSION_DIGITS, Description
 
 METRICS_KEY = "ZOO_METRICS_KEY"
 """The variable that holds the key with which Prometheus asks."""
@@ -96,13 +96,13 @@ class Site:
 
     @property
     def version(self) -> str:
-        """A tag that changes with what is served: twelve digits of one digest, or of several."""
+        """A tag that changes with what is served: the version of the model, or one of several."""
         if len(self.models) == 1:
-            return self.models[0].sha256[:12]
+            return self.models[0].version
         import hashlib
 
         every = "".join(f"{m.name}={m.sha256}\n" for m in self.models)
-        return hashlib.sha256(every.encode()).hexdigest()[:12]
+        return hashlib.sha256(every.encode()).hexdigest()[:VERSION_DIGITS]
 
     @property
     def runtimes(self) -> tuple[str, ...]:
@@ -128,7 +128,7 @@ class Site:
         """
         words = [f"{MODELS}/{model.name}={model.name}" for model in self.models]
         words += ["--host", "0.0.0.0", "--port", str(self.port)]
-        words += ["--workers", str(self.args.workers)]
+        words += ["--workers", str(self.args.processes)]
         words += ["--device", (self.args.device if self.on_gpu else "cuda") if gpu else "cpu"]
         if len(deployments := {model.deployment for model in self.models}) == 1:
             words += ["--deployment", *deployments]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.errors import UserError, did_you_mean
+from tasks.paths import expanded
 from tasks.printing import print_lines
 from zoo.machine import output_file, places
 from zoo.serve.args import ServeArgs
@@ -46,7 +47,7 @@ def write(args: ServeArgs, models: Sequence[Description]) -> int:
             f"`engine` ray, `replicas` and `max_replicas` are settings of Ray, and `write_config` "
             f"{kind} has none: kuberay has"
         )
-    site, folder = Site(tuple(models), args), Path(place).expanduser()
+    site, folder = Site(tuple(models), args), expanded(place)
     files = contents(kind, folder, site)
     places.check_folder("`write_config`", folder)
     changed = {path: text for path, text in files.items() if not _is_there(folder / path, text)}

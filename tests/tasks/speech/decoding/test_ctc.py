@@ -47,7 +47,7 @@ tiny = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(**tiny, blank=st.integers(0, 1))
 def test_a_wide_beam_is_exact(seed: int, frames: int, vocab: int, scale: float, blank: int) -> None:
     log_probs = random_log_probs(seed, frames, vocab, scale).astype(np.float64)
@@ -57,7 +57,7 @@ def test_a_wide_beam_is_exact(seed: int, frames: int, vocab: int, scale: float, 
     assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), frames=st.integers(1, 5), alpha=st.floats(0, 2))
 def test_words_earn_what_the_language_model_gives_them(
     seed: int, frames: int, alpha: float
@@ -84,7 +84,7 @@ def test_words_earn_what_the_language_model_gives_them(
     assert {h.tokens: h.score for h in found} == pytest.approx(expected, abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     frames=st.integers(0, 5),
@@ -154,7 +154,7 @@ def test_a_beam_is_quick() -> None:
 # ---- greedy, masks, windows ----------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(**tiny, rows=st.integers(1, 3))
 def test_greedy_is_the_likeliest_alignment_alone_and_in_batches(
     seed: int, frames: int, vocab: int, scale: float, rows: int
@@ -166,7 +166,7 @@ def test_greedy_is_the_likeliest_alignment_alone_and_in_batches(
     assert ctc.greedy_batch(torch.from_numpy(batch), 0) == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), frames=st.lists(st.integers(0, 7), min_size=1, max_size=3))
 def test_a_certain_blank_changes_neither_text_nor_score(seed: int, frames: list[int]) -> None:
     batch = np.stack([random_log_probs(seed + i, 7, 4) for i in range(len(frames))])
@@ -203,7 +203,7 @@ def test_the_loss_over_the_padded_length_is_that_over_the_true_one() -> None:
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), tensors=st.booleans())
 def test_windows_are_stitched_without_loss_or_repeat(data: st.DataObject, tensors: bool) -> None:
     overlaps = data.draw(st.lists(st.integers(0, 9), max_size=5))

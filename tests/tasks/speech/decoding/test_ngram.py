@@ -39,7 +39,7 @@ and behind
 """
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sentences=sentences, context=contexts, order=st.integers(1, 4))
 def test_chances_of_all_words_sum_to_one_in_every_context(
     sentences: list[list[str]], context: list[str], order: int
@@ -86,7 +86,8 @@ def test_bad_sentences_are_refused() -> None:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(sentences=sentences, context=contexts, order=st.integers(1, 3))
 def test_written_and_read_it_is_the_same(
@@ -153,7 +154,7 @@ def test_no_file_and_a_folder(tmp_path: Path) -> None:
             NGram.read_arpa(path)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_no_damage_raises_anything_else(data: st.DataObject, tmp_path_factory) -> None:
     lines = ARPA.encode().split(b"\n")

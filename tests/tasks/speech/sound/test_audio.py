@@ -86,7 +86,7 @@ def test_nothing_folds_back_from_above_the_new_rate() -> None:
     assert np.abs(resample(high, 48_000, 16_000)[500:-500]).max() < 0.01
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers(1_000, 400_000), st.integers(1_000, 400_000))
 def test_ratios_are_bounded_and_close(rate: int, to: int) -> None:
     up, down = audio.ratio(rate, to)
@@ -222,7 +222,7 @@ def test_no_bytes_break_the_header_reader(content: bytes, prefix: bytes) -> None
     assert claimed is None or claimed >= 0
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.data())
 def test_no_damage_gives_anything_but_samples_or_a_reason(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["WAV", "FLAC", "OGG"]))

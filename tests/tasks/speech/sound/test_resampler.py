@@ -19,7 +19,7 @@ def sound(rate: int) -> np.ndarray:
     return np.random.default_rng(rate).normal(0, 0.1, rate // 3).astype(np.float32)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rates=st.sampled_from([*RATES, (44_101, 16_000), (16_000, 16_000)]),
     length=st.integers(0, 5_000),

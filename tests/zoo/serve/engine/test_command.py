@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import UserError
+from tests.cli import run_cli
 from tests.zoo.serve.protocols import described
 from zoo.machine import environment
 from zoo.serve.args import ServeArgs
@@ -21,7 +22,7 @@ def test_keys_may_come_through_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
         found.append(config)
         return 0
 
-    monkeypatch.setattr(prepare, "described", lambda args: [described.texts()])
+    monkeypatch.setattr(prepare, "with_choices", lambda args: [(described.texts(), None)])
     monkeypatch.setattr(server, "run", run)
     reading, writing = os.pipe()
     os.write(writing, b"a-key-that-is-long-enough\n")
@@ -49,3 +50,15 @@ def test_what_ray_would_not_hold_is_refused(setting: str) -> None:
     args: Any = {"models": ("m",), "engine": "ray", setting: Path("nowhere")}
     with pytest.raises(UserError, match="for the engine uvicorn"):
         command.serve(ServeArgs(**args))
+
+
+@pytest.mark.parametrize(
+    "words", [("~nobody-here/m",), ("~nobody-here/m=name",), ("m", "--model_root", "~nobody-here")]
+)
+def test_a_home_that_is_not_there_is_one_line(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if words[0] == "m":
+        monkeypatch.setattr(prepare, "with_choices", lambda args: [(described.texts(), None)])
+    done = run_cli("zoo", "serve", *words)
+    assert done.code == 2 and "~nobody-here" in done.err and len(done.err.splitlines()) == 1
