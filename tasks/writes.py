@@ -86,8 +86,6 @@ class Draft:
     """tokens that are written at most"""
     number: int
     """from which with the seed all that is drawn follows"""
-    settings: Mapping[str, Any]
-    """how tokens are chosen (`WritesTokens`)"""
     text: Grows
     """takes the tokens as they come"""
 
@@ -119,6 +117,13 @@ class Writes(Protocol):
 
     def draft(self, prompt: Sequence[int]) -> Draft:
         """Return what is to be written behind a prompt, as the task's settings say."""
+        ...
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return how tokens are chosen (`WritesTokens`).
+
+        Raises `UserError` for a constraint that can't be kept.
+        """
         ...
 
 
@@ -165,3 +170,21 @@ def unwrapped(model: Any) -> Any:
             model = model.get_base_model()
         else:
             return model
+
+
+def written(
+    task: Writes, write: WritesTokens, prompts: Sequence[Sequence[int]]
+) -> Iterator[Sequence[Grows]]:
+    """Yield what is written of each prompt in a batch, after every token; see `Writes.write`."""
+    drafts = [task.draft(prompt) for prompt in prompts]
+    limits, numbers = [one.limit for one in drafts], [one.number for one in drafts]
+    texts = [one.text for one in drafts]
+    for tokens in write(prompts, limits, task.special_tokens(), numbers, task.settings()):
+        for text, token in zip(texts, tokens.tolist(), strict=True):
+            text.add(token if token >= 0 else None)
+        yield texts
+        if all(text.finish_reason for text in texts):
+            return
+    for text in texts:  # all have ended with the last token
+        text.add(None)
+    yield texts

@@ -30,7 +30,7 @@ from tasks.nlp.text_inputs import Columns
 from tasks.nlp.text_lengths import resolve_max_length
 from tasks.nlp.token_losses import MOST_LOGITS, GuessedTokens, apart, measured
 from tasks.nlp.writing import Continuation, GrowingText, Writing, WritingArgs, behind
-from tasks.writes import Draft, Grows
+from tasks.writes import Draft, Grows, written
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -313,13 +313,7 @@ class CausalLM(Bindable):
         for i, (prompt, ids) in enumerate(zip(given, whole(texts, self.processor), strict=True)):
             tokens = ids if self._is_rendered(prompt) else [self.begin, *ids]
             if len(tokens) >= self.args.max_length:
-                said = prompt if isinstance(prompt, str) else prompt[-1]["content"]
-                shown = said if len(said) <= 60 else f"{said[:60]}..."
-                raise UserError(
-                    f"the prompt {shown!r} has {len(ids):,} tokens, and what this model sees at "
-                    f"once, the text that it writes included, are {self.args.max_length:,} with "
-                    "the beginning: shorten the prompt"
-                )
+                raise prompts.too_long(prompt, len(ids), self.args.max_length)
             rows.append({"sample_id": i, "input_ids": [tokens]})
         return rows
 
@@ -413,19 +407,7 @@ class CausalLM(Bindable):
         if write is None:
             raise UserError("this deployment writes no text: use `deployment` eager or onnx")
         rows = zip(batch.inputs["input_ids"], batch.inputs["attention_mask"] != 0, strict=True)
-        drafts = [self.draft(row[known].tolist()) for row, known in rows]
-        given, limits = [one.prompt for one in drafts], [one.limit for one in drafts]
-        texts, numbers = [one.text for one in drafts], [one.number for one in drafts]
-        settings = self.writing.settings_for(self.processor)
-        for tokens in write(given, limits, self.special_tokens(), numbers, settings):
-            for text, token in zip(texts, tokens.tolist(), strict=True):
-                text.add(token if token >= 0 else None)
-            yield texts
-            if all(text.finish_reason for text in texts):
-                return
-        for text in texts:  # all have ended with the last token
-            text.add(None)
-        yield texts
+        yield from written(self, write, [row[known].tolist() for row, known in rows])
 
     def special_tokens(self) -> tuple[tuple[int, ...], int]:
         """Return the tokens that end a text, and the one that pads (`tasks.writes.Writes`)."""
@@ -438,11 +420,13 @@ class CausalLM(Bindable):
     def draft(self, prompt: Sequence[int]) -> Draft:
         """Return what is to be written behind a prompt (`tasks.writes.Writes`)."""
         assert self.args.max_length is not None, "bind_for_training() decides it"
-        asked = self.writing
-        limit = min(asked.max_new_tokens, self.args.max_length - len(prompt))
-        text = GrowingText(behind(prompt[-1], self._decode), asked.stop, limit)
-        settings = asked.settings_for(self.processor)
-        return Draft(prompt, limit, prompts.number_of(prompt), settings, text)
+        limit = min(self.writing.max_new_tokens, self.args.max_length - len(prompt))
+        text = GrowingText(behind(prompt[-1], self._decode), self.writing.stop, limit)
+        return Draft(prompt, limit, prompts.number_of(prompt), text)
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return how tokens are chosen (`tasks.writes.Writes`)."""
+        return self.writing.settings_for(self.processor)
 
     def _decode(self, ids: Sequence[int]) -> str:
         """Return the text of tokens, without special ones."""

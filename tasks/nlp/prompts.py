@@ -117,6 +117,17 @@ def of(raw: Any) -> "str | Sequence[Message]":
     return text
 
 
+def too_long(prompt: "str | Sequence[Message]", tokens: int, longest: int) -> UserError:
+    """Return the error of a prompt or chat of so many tokens, which leaves no room for a text in
+    the `longest` that the model sees at once."""
+    said = prompt if isinstance(prompt, str) else prompt[-1]["content"]
+    shown = said if len(said) <= 60 else f"{said[:60]}..."
+    return UserError(
+        f"the prompt {shown!r} has {tokens:,} tokens, and what this model sees at once, the text "
+        f"that it writes included, are {longest:,} with the beginning: shorten the prompt"
+    )
+
+
 def number_of(ids: Sequence[int]) -> int:
     """Return a number of a prompt's tokens for draws, which differ from prompt to prompt."""
     digest = hashlib.blake2b(" ".join(map(str, ids)).encode(), digest_size=8).digest()

@@ -6,7 +6,7 @@ any decoder of transformers, on texts of one's own: documents, prompts with comp
 of which the answers alone are learned.
 
 Texts of the training see nothing of each other (`tasks.nlp.causal_lm`), and what is written behind
-a prompt depends on nothing beside it.
+a prompt depends on nothing beside it, in a service neither (`zoo.serve`).
 """
 
 import sys

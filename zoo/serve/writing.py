@@ -101,7 +101,7 @@ class WritingModel:
             task = task.as_it_stands()
         [row] = task.inputs([item])
         draft: Draft = task.draft(row["input_ids"][0])
-        decoding = self.write.decoding(draft.settings, draft.limit)
+        decoding = self.write.decoding(task.settings(), draft.limit)
         request = Request(draft.prompt, decoding, draft.number + parameters.get(CHOICE, 0))
         self.batch.add(request)
         text = Text(number, request, draft, parameters)
