@@ -25,6 +25,16 @@ class FromStream(Protocol):
 
 
 @runtime_checkable
+class WithAttention(Protocol):
+    """Inputs of `predict` that can be shown with what a network looks at in them."""
+
+    @property
+    def attention(self) -> Path | None:
+        """The file to show it in, - for the terminal; None if it is not asked for."""
+        ...
+
+
+@runtime_checkable
 class FromMedia(Protocol):
     """The options of a task whose examples are image or sound files."""
 

@@ -1,13 +1,14 @@
-"""Tasks whose models go on with a text, and the models that do: by these protocols they are asked.
+"""Tasks whose models go on with a text or write one, and the models that do: by these protocols
+they are asked.
 
-A task of this kind knows prompts and texts; a model knows tokens, and how the next is chosen.
+A task of this kind knows texts; a model knows tokens, and how the next is chosen.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
-from tasks.base import Batch
+from tasks.base import Batch, Tensors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,6 +125,51 @@ class Writes(Protocol):
         Raises `UserError` for a constraint that can't be kept.
         """
         ...
+
+
+class WritesTargets(Protocol):
+    """What the `write_targets` of a model is that writes one text from another."""
+
+    def __call__(self, sources: Tensors, limit: int, num_beams: int) -> Sequence[Sequence[int]]:
+        """Return the tokens of what is written of each source, without special ones around it.
+
+        Args:
+            sources: input_ids and attention_mask int64 [b, tokens].
+            limit: tokens of a text at most.
+            num_beams: texts that are kept at once; 1 takes the likeliest token each time.
+        """
+        ...
+
+
+@runtime_checkable
+class HasNoPipeline(Protocol):
+    """A task whose checkpoints transformers loads and runs, but by no pipeline."""
+
+    auto_class: ClassVar[str]
+    """The Auto class that loads them."""
+
+    def plain_code(self, where: str, is_english: bool) -> tuple[str, list[str]]:
+        """Return Python source that runs a checkpoint with transformers alone: what is imported of
+        it, and lines.
+
+        Args:
+            where: the name of the checkpoint, as a literal.
+            is_english: whether its data is in English.
+        """
+        ...
+
+
+def unwrapped(model: Any) -> Any:
+    """The model itself under torch.compile, DistributedDataParallel and adapters."""
+    while True:
+        if hasattr(model, "_orig_mod"):
+            model = model._orig_mod
+        elif type(model).__name__ == "DistributedDataParallel":
+            model = model.module
+        elif hasattr(model, "get_base_model"):
+            model = model.get_base_model()
+        else:
+            return model
 
 
 def written(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import cases, tiny_text
+from tests import cases, tiny_pairs, tiny_text
 from tests.cli import ROOT
 
 SCRATCH = Path(tempfile.mkdtemp(prefix="zoo-tests-"))
@@ -66,6 +66,12 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder SPLIT.conll; see `tests.tiny_text.write_tagged`. Copy it to change it."""
     return _written(tiny_text.write_tagged, tmp_path_factory.mktemp("tagged"))
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder SPLIT.jsonl of sentences in two languages; see `tests.tiny_pairs.write`."""
+    return _written(tiny_pairs.write, tmp_path_factory.mktemp("pairs"))
 
 
 @pytest.fixture(scope="session")

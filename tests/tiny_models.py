@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests import tiny_speech
+from tests import tiny_pairs, tiny_speech
 from tests.cli import run_cli
 
 SHORT: tuple[object, ...] = ("--report_to", "none", "--max_steps", 2, "--dtype", "fp32")
@@ -42,6 +42,10 @@ GPT += ("--vocab_size", 300, "--token_limit", 64)
 
 def _gpt(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("reviews"), *GPT
+
+
+def _t5(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--data", fixture("pairs"), *tiny_pairs.SHAPE
 
 
 def _cnn(fixture: Fixture, folder: Path) -> tuple[object, ...]:
@@ -101,6 +105,7 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
     "rnn_cls": ("zoo.nlp.rnn_cls", _rnn),
     "bert_mlm": ("zoo.nlp.bert_mlm", _mlm),
     "gpt_lm": ("zoo.nlp.gpt_lm", _gpt),
+    "t5_seq2seq": ("zoo.nlp.t5_seq2seq", _t5),
     "cnn_cls": ("zoo.vision.cnn_cls", _cnn),
     "resnet_cls": ("zoo.vision.resnet_cls", _resnet),
     "vit_cls": ("zoo.vision.vit_cls", _vit),

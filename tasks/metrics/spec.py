@@ -36,7 +36,9 @@ METRICS: Mapping[str, MetricSpec] = {
         MetricSpec(
             "bits_per_byte", "Bits per byte", None, greater_is_better=False, scale="relative"
         ),
+        MetricSpec("bleu", "BLEU", "sacrebleu", greater_is_better=True),
         MetricSpec("cer", "Character error rate", "cer", greater_is_better=False),
+        MetricSpec("chrf", "chrF", "chrf", greater_is_better=True),
         MetricSpec(
             "exact_match", "Exact match", "exact_match", greater_is_better=True, is_mean=True
         ),
@@ -55,6 +57,7 @@ METRICS: Mapping[str, MetricSpec] = {
             greater_is_better=True,
         ),
         MetricSpec("mse", "Mean squared error", "mse", greater_is_better=False, is_mean=True),
+        MetricSpec("neighbour_ranking", "Neighbours above noise", None, greater_is_better=True),
         MetricSpec("pearsonr", "Pearson correlation", "pearsonr", greater_is_better=True),
         MetricSpec("perplexity", "Perplexity", "perplexity", greater_is_better=False),
         MetricSpec("precision", "Precision", "precision", greater_is_better=True),
@@ -94,6 +97,9 @@ METRICS: Mapping[str, MetricSpec] = {
             average="weighted",
         ),
         MetricSpec("reconstruction_loss", "Reconstruction loss", None, greater_is_better=False),
+        MetricSpec("rouge1", "ROUGE-1", "rouge", greater_is_better=True, is_mean=True),
+        MetricSpec("rouge2", "ROUGE-2", "rouge", greater_is_better=True, is_mean=True),
+        MetricSpec("rougeL", "ROUGE-L", "rouge", greater_is_better=True, is_mean=True),
         MetricSpec("spearmanr", "Spearman correlation", "spearmanr", greater_is_better=True),
         MetricSpec("token_accuracy", "Token accuracy", "accuracy", greater_is_better=True),
         MetricSpec("top5_accuracy", "Top-5 accuracy", None, greater_is_better=True, is_mean=True),

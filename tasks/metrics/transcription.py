@@ -12,26 +12,23 @@ gives elsewhere in this package, since what was made up out of silence is no per
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tasks.metrics import intervals
-from tasks.metrics.accumulator import Answer, MetricAccumulator, checked_ids, rows_by_id
+from tasks.metrics.accumulator import Answer
 from tasks.metrics.arithmetic import Floats, Ints
 from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
+from tasks.metrics.text_pairs import Columns, TextPairMetric, normalized_blanks
 
 NOTHING = "-"
 """The place of a word that is missing: of the hypothesis (deleted) or the reference (inserted)."""
 
 _NAN = float("nan")
-
-_Array = npt.NDArray[Any]
-_Columns = tuple[Ints, list[str], list[str]]  # ids, hypotheses, references
 
 
 @dataclass(frozen=True)
@@ -44,22 +41,10 @@ class Errors:
     characters: Ints
 
 
-class TranscriptionMetric(MetricAccumulator):
+class TranscriptionMetric(TextPairMetric):
     """Hypotheses and references of one evaluation, and what is computed from them."""
 
     cached = ("_errors",)
-
-    def __init__(self) -> None:
-        super().__init__((np.empty(0, np.int64), [], []))
-
-    def update(self, ids: _Array, hypotheses: Sequence[str], references: Sequence[str]) -> None:
-        """Count a batch: integers [b], and as many texts and texts. Else: ValueError."""
-        ids = checked_ids(ids)
-        if not len(ids) == len(hypotheses) == len(references):
-            raise ValueError(
-                f"{len(ids)} ids, {len(hypotheses)} hypotheses and {len(references)} references"
-            )
-        self._append((ids, [*hypotheses], [*references]))
 
     def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
         """Return wer and cer, each with a bootstrap interval over utterances (Bisani & Ney 2004),
@@ -114,14 +99,7 @@ class TranscriptionMetric(MetricAccumulator):
         ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
         return [(reference, hypothesis, count) for (reference, hypothesis), count in ordered[:most]]
 
-    def only_answer(self) -> Answer | None:
-        """Return the text, perhaps empty, that was written for every sound, where they are several
-        whose references differ; else None."""
-        _, hypotheses, references = self._columns()
-        written = set(_plain(hypotheses))
-        return written.pop() if len(written) == 1 and len(set(_plain(references))) > 1 else None
-
-    def _constant(self) -> tuple[Answer, _Columns]:
+    def _constant(self) -> tuple[Answer, Columns]:
         """Return an empty text, and the columns with it as every hypothesis."""
         ids, _, references = self._columns()
         return "", (ids, [""] * len(references), references)
@@ -130,30 +108,6 @@ class TranscriptionMetric(MetricAccumulator):
     def _errors(self) -> Errors:
         _, hypotheses, references = self._columns()
         return count(hypotheses, references)
-
-    def _distinct(self, chunks: Sequence[_Columns]) -> _Columns:
-        kept = rows_by_id(
-            (int(i), hypothesis, reference)
-            for columns in chunks
-            for i, hypothesis, reference in zip(*columns, strict=True)
-        )
-        hypotheses, references = ([row[i] for row in kept.values()] for i in (0, 1))
-        return np.fromiter(kept, np.int64, len(kept)), hypotheses, references
-
-    def _packed(self, columns: _Columns) -> dict[str, _Array]:
-        """Of each kind of text its UTF-8, uint8 [bytes], one after the other, and where each ends,
-        int64 [n]."""
-        packed: dict[str, _Array] = {"ids": columns[0]}
-        packed["hypotheses"], packed["hypothesis_ends"] = _pack(columns[1])
-        packed["references"], packed["reference_ends"] = _pack(columns[2])
-        return packed
-
-    def _unpacked(self, state: Mapping[str, _Array]) -> _Columns:
-        return (
-            state["ids"],
-            _unpack(state["hypotheses"], state["hypothesis_ends"]),
-            _unpack(state["references"], state["reference_ends"]),
-        )
 
 
 def count(hypotheses: Sequence[str], references: Sequence[str]) -> Errors:
@@ -164,7 +118,7 @@ def count(hypotheses: Sequence[str], references: Sequence[str]) -> Errors:
         return Errors(*(np.zeros(0, np.int64) for _ in range(4)))
     columns = []
     for process in (jiwer.process_words, jiwer.process_characters):
-        output = process(_plain(references), _plain(hypotheses))
+        output = process(normalized_blanks(references), normalized_blanks(hypotheses))
         columns.append([sum(map(_cost, chunks)) for chunks in output.alignments])
         columns.append([len(units) for units in output.references])
     return Errors(*(np.array(column, np.int64) for column in columns))
@@ -182,12 +136,8 @@ def _alignments(references: list[str], hypotheses: list[str]) -> Iterable[tuple[
 
     if not references:
         return []
-    output = jiwer.process_words(_plain(references), _plain(hypotheses))
+    output = jiwer.process_words(normalized_blanks(references), normalized_blanks(hypotheses))
     return zip(output.references, output.hypotheses, output.alignments, strict=True)
-
-
-def _plain(texts: Sequence[str]) -> list[str]:
-    return [" ".join(text.split()) for text in texts]
 
 
 def _cost(chunk: Any) -> int:
@@ -215,19 +165,3 @@ def _rate(name: str, errors: Ints, units: Ints, level: float, draws: int = DRAWS
 
     (measured,) = intervals.bootstrap({name: rate(errors, units)}, rates, counts, level, draws)
     return measured
-
-
-def _pack(texts: list[str]) -> tuple[_Array, Ints]:
-    """Texts as UTF-8, uint8 [bytes], and where each ends, int64 [n]."""
-    parts = [text.encode("utf-8", "surrogatepass") for text in texts]
-    ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
-    return np.frombuffer(b"".join(parts), np.uint8).copy(), ends
-
-
-def _unpack(data: _Array, ends: Ints) -> list[str]:
-    raw = np.asarray(data, np.uint8).tobytes()
-    begin, texts = 0, []
-    for end in np.asarray(ends).tolist():
-        texts.append(raw[begin:end].decode("utf-8", "surrogatepass"))
-        begin = end
-    return texts

@@ -18,15 +18,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
 from tasks.bounds import Count
-from tasks.data.columns import names_of
-from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
-from tasks.data.source import load as load_source
+from tasks.data.source import DataArgs, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.kinds.losses import IGNORED, of_targets
 from tasks.metrics.spec import metric_spec
 from tasks.nlp import prompts, text_forms, text_inputs, token_losses
-from tasks.nlp.cleaning import cleaned, cleaned_splits, described
+from tasks.nlp.cleaning import cleaned, described
 from tasks.nlp.text_forms import Form, FormArgs
 from tasks.nlp.text_inputs import Columns
 from tasks.nlp.text_lengths import resolve_max_length
@@ -91,7 +89,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["CausalLM", Examples]:
 
     Raises `UserError` where there is nothing to learn from, or to train on.
     """
-    source, splits, columns = _canonical(args, data)
+    source, splits, columns = text_forms.load(args, data)
     must_have_train(splits, source.name)
     splits = limit(cut_missing_splits(splits, None, data), data)
     if text_forms.form_of(columns) == "completions":
@@ -107,33 +105,10 @@ def for_evaluation(
     """Return one split as a trained task reads it; see `tasks.data.source.choose_split`."""
     import datasets
 
-    source, splits, _ = _canonical(task.args, data, task.columns)
+    source, splits, _ = text_forms.load(task.args, data, task.columns)
     chosen, splits = choose_split(source, splits, None, data, split, trained_on)
     only = datasets.DatasetDict({chosen: splits[chosen]})
     return Examples(only, source.name, source.fingerprint)
-
-
-def _canonical(
-    args: Args, data: DataArgs, known: Columns | None = None
-) -> "tuple[Source, datasets.DatasetDict, Columns]":
-    """Return the data in the columns of the examples, and what these are called in the data.
-
-    `known` are the columns of the training, where the data may be other than that.
-    """
-    from tasks.nlp import documents
-    from tasks.nlp.embedded import docstrings
-
-    source = load_source(data, docstrings.load, documents.load)
-    names = names_of(source.splits)
-    if known:
-        columns = text_forms.find_again(names, source.name, known)
-    else:
-        columns = text_forms.find(names, args, source.name)
-    read = text_forms.read(source, columns, args)
-    splits, counts = cleaned_splits(read, args.clean, source.name)
-    if text_forms.form_of(columns) == "documents":
-        columns = {**columns, "text_pair": None}
-    return replace(source, cleaned=counts), splits, columns
 
 
 def for_prediction(task: "CausalLM", inputs: Inputs) -> "CausalLM":

@@ -7,14 +7,15 @@ writes it, and `row` names it in errors.
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from tasks.data.columns import find_column, folded
-from tasks.data.source import Source
+from tasks.data.columns import find_column, folded, names_of
+from tasks.data.source import DataArgs, Source
+from tasks.data.source import load as load_source
 from tasks.errors import UserError
 from tasks.nlp import chats, text_inputs
-from tasks.nlp.cleaning import CleanArgs, steps_of
+from tasks.nlp.cleaning import CleanArgs, cleaned_splits, steps_of
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns
 from tasks.printing import print_lines
@@ -203,3 +204,25 @@ def shown(form: Form, example: Mapping[str, str]) -> str:
         said = chats.of_text(example["chat"])
         return " ".join(f"{one['role']}: {one['content']}" for one in said)
     return " ".join(example[name] for name in ("text", "text_pair") if name in example)
+
+
+def load(
+    args: FormArgs, data: DataArgs, known: Columns | None = None
+) -> "tuple[Source, datasets.DatasetDict, Columns]":
+    """Return the data in the columns of the examples, and what these are called in the data.
+
+    Args:
+        known: the columns of the training, where the data may be other than that.
+
+    Raises `UserError` where there is nothing to learn from.
+    """
+    from tasks.nlp import documents
+    from tasks.nlp.embedded import docstrings
+
+    source = load_source(data, docstrings.load, documents.load)
+    names = names_of(source.splits)
+    columns = find_again(names, source.name, known) if known else find(names, args, source.name)
+    splits, counts = cleaned_splits(read(source, columns, args), args.clean, source.name)
+    if form_of(columns) == "documents":
+        columns = {**columns, "text_pair": None}
+    return replace(source, cleaned=counts), splits, columns

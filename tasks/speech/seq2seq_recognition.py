@@ -25,9 +25,9 @@ from tasks.speech.speech_recognition import (
     for_evaluation,
     read_inputs,
     show_input,
-    unwrapped,
 )
 from tasks.speech.transcription import TextPrediction, Transcription
+from tasks.writes import unwrapped
 
 if TYPE_CHECKING:
     import datasets

@@ -18,6 +18,7 @@ from tasks.speech.audio_features import AudioArgs, AudioConfig, AudioFeatures
 from tasks.speech.char_tokenizer import CharTokenizer, LetterCase
 from tasks.speech.decoding.language_model import LMDecoding
 from tasks.speech.transcription import TextPrediction, Transcription
+from tasks.writes import unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -410,16 +411,3 @@ class SpeechRecognition(Transcription):
         """The symbols of each row, float32 [b]."""
         counts: Tensor = (batch.targets["labels"] >= 0).sum(1).float()
         return counts
-
-
-def unwrapped(model: Any) -> Any:
-    """The model itself under torch.compile, DistributedDataParallel and adapters."""
-    while True:
-        if hasattr(model, "_orig_mod"):
-            model = model._orig_mod
-        elif type(model).__name__ == "DistributedDataParallel":
-            model = model.module
-        elif hasattr(model, "get_base_model"):
-            model = model.get_base_model()
-        else:
-            return model

@@ -15,6 +15,7 @@ HEARD = {"logits": "logits", "encoder_last_hidden_state": "hidden_state"}
 TASKS: dict[str, tuple[str, Mapping[str, str]]] = {
     "tasks.nlp.masked_lm": ("MaskedLM", LOGITS),
     "tasks.nlp.causal_lm": ("CausalLM", LOGITS),
+    "tasks.nlp.seq2seq": ("Seq2Seq", HEARD),
     "tasks.nlp.token_classification": ("TokenClassification", LOGITS),
     "tasks.vision.masked_image": ("MaskedImage", {"logits": "image"}),
     "tasks.speech.speech_recognition": ("SpeechRecognition", LOGITS),

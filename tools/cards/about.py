@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.record.markdown import block, code, safe
 from tasks.data.source import NONE
 from tasks.printing import python_literal
+from tasks.writes import HasNoPipeline
 from tools.cards.facts import Facts
 from tools.cards.metadata import HUB, base_model, languages
 from tools.cards.numbers import format_fact
@@ -39,6 +40,9 @@ def use(record: Record) -> list[str]:
     """Return a few lines of Python that run the checkpoint with transformers."""
     pipeline, verb = str(record.manifest["pipeline"]), record.task.verb
     where = python_literal(record.card_text.front.get("repo", FOLDER))
+    if isinstance(record.task, HasNoPipeline):
+        names, lines = record.task.plain_code(where, _is_english(record))
+        return ["## Use", block("python", [f"from transformers import {names}", "", *lines])]
     imports = ["from transformers import pipeline"]
     if is_own(record):
         imports.append("import zoo.auto  # registers the network, which is the zoo's own")

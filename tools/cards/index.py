@@ -28,6 +28,7 @@ MOST_LOST = 0.005  # of the main metric; the default of `quantize` and `bench de
 TASKS = {
     "masked_lm": "Masked language modelling",
     "causal_lm": "Causal language modelling",
+    "seq2seq": "Translation and summaries",
     "masked_image": "Masked image modelling",
     "seq2seq_recognition": "Speech recognition, sequence to sequence",
 }

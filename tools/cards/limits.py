@@ -62,6 +62,9 @@ def _data(facts: Facts) -> Iterator[str]:
             harm = ": what is measured there is too good" if other == "train" else ""
             stand = "example stands" if is_one else "examples stand"
             yield f"{format_fact(fact)} {stand} both in {split} and in {safe(other)}{harm}."
+        elif fact.name == "near_train":
+            have = "example has" if is_one else "examples have"
+            yield f"{format_fact(fact)} {have} a source in {split} that nearly stands in train."
         elif fact.name == "repeated":
             repeat = "row repeats" if is_one else "rows repeat"
             yield f"{format_fact(fact)} {repeat} an earlier one in {split}."

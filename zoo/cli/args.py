@@ -98,7 +98,7 @@ class ExportArgs(Bounded):
     """folder of the checkpoint"""
     runtime: str
     """what to export to: onnx, openvino, pt2, aoti, executorch, torchscript; with numerics where it
-    has them: openvino+bf16"""
+    has them: openvino+bf16. word_vectors: word2vec, its text format"""
     data: str | None = None
     """data to prove it with; that of the training by default"""
     opset: Count | None = None

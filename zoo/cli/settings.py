@@ -43,7 +43,8 @@ def of_training(entry: Entry, verb: str = "finetune") -> tuple[type, Any]:
         [("options", entry.options), ("data", DataArgs), ("task", task_args), ("train", TrainArgs)],
         frozen=True,
     )
-    recipe = {**entry.recipe, **(entry.finetune_recipe if verb == "finetune" else {})}
+    goes_on = verb == "finetune" and "pretrain" in entry.verbs
+    recipe = {**entry.recipe, **(entry.finetune_recipe if goes_on else {})}
     return kind, kind(
         entry.options(), DataArgs(), task_args(**entry.task_defaults), TrainArgs(**recipe)
     )
@@ -66,6 +67,10 @@ def train(
     """
     kind, default = of_training(entry, verb)
     args = read(default, kind)
+    if verb == "finetune" and _goes_on(entry, args.options):
+        recipe = TrainArgs(**{**entry.recipe, **entry.finetune_recipe})
+        default = dataclasses.replace(default, train=recipe)
+        args = read(default, kind)
     if args.train.qat is not None:  # what is not asked is as in the training of that checkpoint
         from zoo.train.methods import qat
 
@@ -76,6 +81,16 @@ def train(
     from zoo.train.finetune import FinetuneJob, finetune
 
     return finetune(entry, FinetuneJob(args.options, args.data, args.task, args.train, typed))
+
+
+def _goes_on(entry: Entry, options: Any) -> bool:
+    """Return whether a fine-tune goes on with weights, of a model that can begin from nothing in
+    that verb too."""
+    from zoo.store.pretrained import NEW
+
+    if not entry.finetune_recipe or "pretrain" in entry.verbs:
+        return False
+    return bool(options.model != NEW)
 
 
 def _must_have_weights(options: Any) -> None:

@@ -129,7 +129,10 @@ def _export(entry: Entry, arguments: Sequence[str]) -> int:
     default = kind(ExportArgs(tyro.MISSING, tyro.MISSING))
     args = parse(entry, "export", arguments, default, kind)
     from zoo.deploy.export import export_checkpoint
+    from zoo.deploy.file_formats import export_file
 
+    if export_file(entry, args.common) is not None:
+        return 0
     return _unless_refused(entry, export_checkpoint, args.common)
 
 

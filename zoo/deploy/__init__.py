@@ -31,4 +31,6 @@ What can't be exported, and the operator that stands in the way (a test keeps th
         encoder and decoder with a cache are written for ONNX Runtime alone.
     gpt_lm: not to openvino, pt2, aoti, executorch, torchscript, tensorrt
         a decoder is one program, a model with a cache, which is written for ONNX Runtime alone.
+    t5_seq2seq: not to onnx, openvino, pt2, aoti, executorch, torchscript, tensorrt
+        a cache of keys and values that grows with the prompt is not written for any of them yet.
 """

@@ -44,7 +44,8 @@ class Entry:
     zero_shot: Mapping[str, Preset] = dataclasses.field(default_factory=dict)  # for predict only
     verbs: tuple[str, ...] = ("finetune", "evaluate", "predict", "export", "quantize", "prune")
     finetune_recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """what differs from the recipe in `finetune`, of a model that has `pretrain`, too"""
+    """what differs from the recipe in a `finetune` that goes on with weights, of a model that can
+    begin from nothing as well: by `pretrain`, or with `model` none"""
     examples: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     """of a verb, for its help, where the usual ones do not suit"""
     training: str = "zoo.train.args"  # module of TrainArgs, the flags that all models train with

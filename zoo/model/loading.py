@@ -251,7 +251,8 @@ def new_model(auto: Any, config: Any) -> Any:
 def must_agree(folder: Path, task: Any, processor: Any) -> None:
     """Raises `UserError` where a checkpoint's processor reads inputs otherwise than zoo.json says
     that its task does: one of the two files is damaged, or of another checkpoint."""
-    limit = getattr(task, "longest_text", None) or getattr(task.args, "max_length", None) or 0
+    lengths = getattr(task, "longest_text", None), getattr(task.args, "max_length", None)
+    limit = max(length or 0 for length in lengths)
     with told(folder, "processor"):
         settled = task.bind_for_training(processor, limit)
     for field in dataclasses.fields(task):

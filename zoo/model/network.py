@@ -53,6 +53,9 @@ class Network(ABC):
     make the patches of a vision transformer too, so a network without any says that it takes both.
     Weights alone are worth it where few tokens are computed at once."""
 
+    file_formats: tuple[str, ...] = ()
+    """Formats of other libraries that `export` writes instead of programs, which it has none of."""
+
     free_options: tuple[str, ...] = ()
     """Options that fit any weights (dropout): one that is given wins over what they had."""
 
@@ -179,6 +182,10 @@ class Network(ABC):
             example: a batch of the model's inputs, of two samples or more.
         """
         return {}
+
+    def write_file(self, form: str, path: "Path", model: "nn.Module", processor: Any) -> None:
+        """Write a checkpoint in one of `file_formats`."""
+        raise NotImplementedError(form)
 
     def prunable_widths(self, model: Any) -> tuple[int, ...]:
         """Return the widths that `prune_units` can lower.

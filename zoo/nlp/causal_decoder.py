@@ -1,6 +1,5 @@
 """The network of gpt_lm: a decoder out of transformers, new or pretrained, that writes texts."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tasks.bounds import must_be_multiple
@@ -16,6 +15,7 @@ from zoo.model.loading import (
 )
 from zoo.model.network import Network
 from zoo.nlp import chat_tokenizer
+from zoo.nlp.call_hooks import Call, add_hook, without_cache
 from zoo.nlp.trained_tokenizer import END, texts_of, train_lossless_tokenizer
 from zoo.store import pretrained
 
@@ -121,7 +121,7 @@ class CausalDecoder(Network):
             model = GPT2LMHeadModel(config)
             model.generation_config.max_new_tokens = NEW_TOKENS
             _end_at(model, task, processor)
-            _add_hook(model, _without_cache)
+            add_hook(model, without_cache)
             return model, {"model": None, "license": None}
         found = pretrained.find(options.model, entry.presets)
         try:
@@ -134,13 +134,13 @@ class CausalDecoder(Network):
         own_weights.tell(options.model, model, [])
         chat_tokenizer.make_room(model, processor, options.model)
         _end_at(model, task, processor)
-        _add_hook(model, _without_cache)
+        add_hook(model, without_cache)
         return model, found.source(options.model)
 
     def optimize_training(self, model: Any, train: Any) -> None:
         """Replace dropout by a faster one, and leave out masks of padding, in place."""
         super().optimize_training(model, train)
-        _add_hook(model, _without_padding_mask)
+        add_hook(model, _without_padding_mask)
 
     def packing_fault(self, model: Any) -> str | None:
         """Return why documents can't be packed in one row, as the end of a sentence; None if they
@@ -163,7 +163,7 @@ class CausalDecoder(Network):
         `tasks.writes.WritesTokens`."""
         model: Any
         model, tokenizer = super().load(folder)
-        _add_hook(model, _without_cache)
+        add_hook(model, without_cache)
         model.write = PromptWriter(model, _context(model.config))
         return model, tokenizer
 
@@ -195,24 +195,6 @@ def _context(config: Any) -> int:
     """Return the most tokens that a model with a configuration sees at once."""
     found = getattr(config, "max_position_embeddings", None)
     return found if isinstance(found, int) and found > 0 else FALLBACK_LENGTH
-
-
-Call = tuple[tuple[Any, ...], dict[str, Any]]
-Hook = Callable[[Any, tuple[Any, ...], dict[str, Any]], Call | None]
-
-
-def _add_hook(model: Any, change: Hook) -> None:
-    """Let a function change how the body of a model is called, which adapters call too."""
-    model.base_model.register_forward_pre_hook(change, with_kwargs=True)
-
-
-def _without_cache(
-    module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]
-) -> Call | None:
-    """Keep no keys and values where nobody asks for them: a pass that writes nothing needs none."""
-    if keywords.get("use_cache") is not None:
-        return None
-    return arguments, {**keywords, "use_cache": False}
 
 
 def _without_padding_mask(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasks.base import Batch, OfText, Task
+from tasks.base import Batch, Generates, OfText, Task
+from tasks.errors import UserError
 from zoo.model.loading import load_tokenizer
 from zoo.model.modality import Modality
 from zoo.nlp import fast_tokenizer
@@ -41,11 +42,18 @@ class Text(Modality):
         return fast_tokenizer.load(folder)
 
     def example_inputs(self, task: Task, processor: Any) -> tuple[Batch, Batch]:
-        """Return a small and a large batch of texts; both contain padding."""
+        """Return a small and a large batch of texts; both contain padding. If the model writes a
+        text from another, the target lengths differ by one token."""
         assert isinstance(task, OfText)
         items = [task.input_of(text, processor) for text in TEXTS]
-        small, large = (task.collate(task.inputs(chosen)) for chosen in (items[:2], items))
-        return small, large
+
+        def batch(count: int) -> Batch:
+            rows = task.inputs(items[:count])
+            if isinstance(task, Generates):
+                rows = task.given_tokens(rows, count + 1)
+            return task.collate(rows)
+
+        return batch(2), batch(3)
 
     def random_inputs(
         self, signature: "Signature", sizes: Mapping[str, int], model: "nn.Module", seed: int
@@ -61,6 +69,12 @@ class Text(Modality):
         padding = int(getattr(model.config, "pad_token_id", 0) or 0)
         ids = np.where(mask, rng.integers(0, vocabulary, shape), padding)
         drawn = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros(shape)}
+        drawn["decoder_input_ids"] = ids  # of an encoder-decoder, whose targets are as long
+        if unknown := [port.name for port in signature.inputs if port.name not in drawn]:
+            raise UserError(
+                f"this model takes {', '.join(unknown)}, and no tokens of a text: there are no "
+                "random inputs for it"
+            )
         return {port.name: drawn[port.name].astype(port.dtype) for port in signature.inputs}
 
     def bounds(self, task: Task, model: "nn.Module") -> tuple[int, int | None]:

@@ -5,7 +5,7 @@ trainer adds up expectations in an order that changes from run to run (tokenizer
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.errors import UserError
@@ -18,6 +18,7 @@ PAD, UNKNOWN, SEPARATOR = "[PAD]", "[UNK]", "[SEP]"
 SPECIAL = [PAD, UNKNOWN, SEPARATOR]  # ids 0, 1, 2
 FIRST, MASK = "[CLS]", "[MASK]"  # ids 3, 4 where there are any
 END = "<|endoftext|>"  # GPT-2's
+PADDING, TEXT_END = "<pad>", "</s>"  # T5's; ids 0, 1
 BYTES = 256  # a byte-level vocabulary has every one
 # a word (with its vowel signs and accents), a number, or one other character; spaces fall away
 PIECE = r"[\p{L}\p{M}]+|\p{N}+|[^\s\p{L}\p{M}\p{N}]"
@@ -132,7 +133,48 @@ def train_lossless_tokenizer(
     )
 
 
-def _lossless_pairs(batches: Iterable[list[str]], vocab_size: int) -> Any:
+def train_pair_tokenizer(batches: Iterable[list[str]], vocab_size: int, longest: int) -> Any:
+    """Train a tokenizer of byte-level pairs for sources and targets together, which AutoTokenizer
+    can load and whose tokens give every text back to the last byte.
+
+    As in T5, `TEXT_END` ends a text, and `PADDING` pads and is what a decoder begins behind.
+
+    Args:
+        batches: the texts of both sides, in lists.
+        vocab_size: most tokens, special ones included.
+        longest: `model_max_length`.
+
+    Raises `UserError` for a vocabulary that has no room for every byte.
+    """
+    special = [PADDING, TEXT_END]
+    if vocab_size < BYTES + len(special):
+        raise UserError(
+            f"`vocab_size` {vocab_size}: at least {BYTES + len(special)}, which is every byte and "
+            "the special tokens"
+        )
+    from tokenizers import processors
+    from transformers import PreTrainedTokenizerFast
+
+    backend = _lossless_pairs(batches, vocab_size, special)
+    ends = (TEXT_END, backend.token_to_id(TEXT_END))
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"$A {TEXT_END}", pair=f"$A {TEXT_END} $B {TEXT_END}", special_tokens=[ends]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        eos_token=TEXT_END,
+        pad_token=PADDING,
+        model_max_length=longest,
+        model_input_names=["input_ids", "attention_mask"],
+        padding_side="right",
+        split_special_tokens=True,  # in a text it is no end
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def _lossless_pairs(
+    batches: Iterable[list[str]], vocab_size: int, special: Sequence[str] = (END,)
+) -> Any:
     """Return a trained tokenizer of byte-level pairs that drops nothing."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -142,7 +184,7 @@ def _lossless_pairs(batches: Iterable[list[str]], vocab_size: int) -> Any:
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         min_frequency=2,
-        special_tokens=[END],
+        special_tokens=list(special),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from tasks.inputs import FromFile, FromStream, Interactive, WithDraft
+from tasks.inputs import FromFile, FromStream, Interactive, WithAttention, WithDraft
 from tasks.printing import print_lines
 from tasks.writes import Writes
 from zoo.machine import output_file, places
 from zoo.model.modality import modality_of
 from zoo.predict import live_text
+from zoo.predict.attention import AttentionPicture
 from zoo.predict.files import FORMATS, Sink, Written, open_sink, open_stdout
 from zoo.predict.pipeline import PredictionPipeline, Predictor, are_weights
 
@@ -81,8 +82,11 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
                 sink.write(Written(task.show_input(item), None, reading))
             return
         inputs = task.read_inputs(asked, predictor.task, stack)
+        picture = None
+        if isinstance(asked, WithAttention) and asked.attention is not None:
+            picture = AttentionPicture(asked.attention, predictor, stack)
         sink = stack.enter_context(opened)
-        _write(sink, inputs, predictor, task, args.batch_size, top_k)
+        _write(sink, inputs, predictor, task, args.batch_size, top_k, picture)
 
 
 def _must_be_typed(asked: Interactive, args: "PredictArgs") -> None:
@@ -149,6 +153,7 @@ def _write(
     task: Any,
     batch_size: int,
     top_k: int | None,
+    picture: AttentionPicture | None,
 ) -> None:
     kept: list[Mapping[str, Any]] = []  # inputs on their way through the model: at most a batch
 
@@ -160,4 +165,6 @@ def _write(
     for reading in predictor.stream(passing(), batch_size=batch_size, top_k=top_k):
         item = kept.pop(0)
         sink.write(Written(task.show_input(item), item.get("others"), reading))
+        if picture:
+            picture.add(item, reading)
     assert not kept, f"{len(kept)} inputs have no prediction"

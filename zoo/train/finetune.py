@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from tasks.base import Examples, Features, Task, supervised
+from tasks.base import Examples, Features, Generates, Task, supervised
 from tasks.buckets import collate_of
 from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
     from tasks.preflight import Finding
     from zoo.model.entry import Entry
+
+PASSES_OF_A_TEXT = 6
+"""Passes over a sample that its evaluation takes where a text is written for it token by token."""
 
 
 def finetune(entry: "Entry", job: FinetuneJob) -> CheckpointMetrics:
@@ -296,6 +299,8 @@ def _time_limit(run: _Run, data: Data) -> TimeLimit | None:
     if setup.accelerator.num_processes > 1:
         raise UserError("`minutes` is for one process: ranks would stop at different steps")
     rows = sum(len(data.features[name]) for name in ("validation", "test") if name in data.features)
+    if isinstance(data.task, Generates):
+        rows *= PASSES_OF_A_TEXT
     return TimeLimit(setup.args.minutes, run.began, rows, setup.dtype != torch.float32)
 
 

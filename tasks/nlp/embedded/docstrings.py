@@ -101,7 +101,7 @@ def load() -> "datasets.DatasetDict":
     """
     import datasets
 
-    key = _key()
+    key = key_of(f"recipe {RECIPE}")
     home = cache.folder() / "docstrings" / key
     features = datasets.Features(
         {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=list(LIBRARIES))}
@@ -160,11 +160,11 @@ def collect() -> dict[str, list[Example]]:
     splits: dict[str, list[Example]] = {name: [] for name in SIZES}
     counts = Counter[tuple[str, str]]()
     for example in _without_duplicates(examples):
-        split = _split_of(example.file)
+        split = split_of(example.file)
         counts[split, example.library] += 1
         if counts[split, example.library] <= SIZES[split]:
             splits[split].append(example)
-    return {name: sorted(rows, key=lambda row: _hash(row.text)) for name, rows in splits.items()}
+    return {name: sorted(rows, key=lambda row: hash_of(row.text)) for name, rows in splits.items()}
 
 
 def _files_by_word(examples: list[Example]) -> Counter[str]:
@@ -194,22 +194,35 @@ def _read(library: str) -> tuple[list[Example], set[str]]:
     texts: list[Example] = []
     names: set[str] = set()
     counts = Counter[str]()
-    root = _folder(library)
-    files = {file.relative_to(root.parent).as_posix(): file for file in root.rglob("*.py")}
-    # By hash, not by the alphabet: a library that has more than enough is not cut off at "m".
-    for relative in sorted(files, key=_hash):
-        split = _split_of(relative)
-        if counts[split] >= SURPLUS * SIZES[split] or not FOREIGN.isdisjoint(relative.split("/")):
+    for relative, file in sources(library):
+        split = split_of(relative)
+        if counts[split] >= SURPLUS * SIZES[split]:
             continue
         here = []
-        for docstring in _docstrings(files[relative], names):
+        for docstring in _docstrings(file, names):
             text = docstring_text.first_prose(docstring)
             if text is not None and len(docstring_text.words(text)) >= docstring_text.FEWEST_WORDS:
                 here.append(Example(text, library, relative))
-        here = sorted(here, key=lambda example: _hash(example.text))[:MOST_OF_A_FILE]
+        here = sorted(here, key=lambda example: hash_of(example.text))[:MOST_OF_A_FILE]
         texts.extend(here)
         counts[split] += len(here)
     return texts, names
+
+
+def sources(library: str) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a library that are its own and no tests, each with its path below the
+    library's parent folder; by hash, not by the alphabet: a library that has more than enough is
+    not cut off at "m"."""
+    root = _folder(library)
+    files = {file.relative_to(root.parent).as_posix(): file for file in root.rglob("*.py")}
+    for relative in sorted(files, key=hash_of):
+        if FOREIGN.isdisjoint(relative.split("/")):
+            yield relative, files[relative]
+
+
+def few_of(file: Path) -> list[str]:
+    """Return docstrings of a source file, `MOST_OF_A_FILE` at most, ordered by hash."""
+    return sorted(_docstrings(file, set()), key=hash_of)[:MOST_OF_A_FILE]
 
 
 def _docstrings(file: Path, names: set[str]) -> Iterator[str]:
@@ -253,9 +266,10 @@ def _without_duplicates(examples: list[Example]) -> list[Example]:
     return [example for key, example in first.items() if key not in shared]
 
 
-def _split_of(file: str) -> str:
-    """The split of a source file: near-duplicates within one file never straddle two splits."""
-    place = int(_hash("split:" + file)[:8], 16) / 16**8
+def split_of(file: str) -> str:
+    """Return the split of a source file ("sklearn/svm/_base.py"): near-duplicates within one file
+    never straddle two splits."""
+    place = int(hash_of("split:" + file)[:8], 16) / 16**8
     total = sum(SIZES.values())
     end = 0.0
     for name, size in SIZES.items():
@@ -272,14 +286,18 @@ def _folder(library: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def _key() -> str:
-    """Return the cache key of the recipe and the libraries' versions."""
+def key_of(recipe: str) -> str:
+    """Return the cache key of a recipe and the libraries' versions.
+
+    Raises `UserError` where one of the libraries is not installed.
+    """
     try:
         versions = [f"{name}=={importlib.metadata.version(name)}" for name in LIBRARIES]
     except importlib.metadata.PackageNotFoundError as problem:
         raise UserError(f"the embedded text needs {problem.name}, which is not installed") from None
-    return _hash(f"recipe {RECIPE} " + " ".join(versions))[:32]
+    return hash_of(f"{recipe} " + " ".join(versions))[:32]
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
+    """Return the sha256 (hex) of a text, by which examples are ordered."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

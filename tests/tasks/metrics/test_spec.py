@@ -8,6 +8,7 @@ from tasks.metrics.classification import ClassificationMetric
 from tasks.metrics.ranked import TopKMetric
 from tasks.metrics.spec import title_of
 from tasks.metrics.transcription import TranscriptionMetric
+from tasks.metrics.written_texts import WrittenTextMetric
 from tasks.nlp import causal_lm, masked_lm
 from tasks.nlp.causal_lm import CausalLM
 from tasks.nlp.masked_lm import MaskedLM
@@ -28,7 +29,11 @@ def _tallies() -> list[object]:
     ranked.update_ranked(ids, *rng.integers(0, 9, (3, 40)))
     words = rng.integers(0, 3, (2, 40)).tolist()
     speech.update(ids, *([" ".join(["hm"] * (n + 1)) for n in column] for column in words))
-    return [single, multi, regression, ranked, speech]
+    written = WrittenTextMetric()
+    texts = [[" ".join("abcde"[number] for number in row) for row in rng.integers(0, 5, (40, 9))]]
+    texts.append([text[: 2 * len(text) // 3] + " f" for text in texts[0]])
+    written.update(ids, *texts)
+    return [single, multi, regression, ranked, speech, written]
 
 
 @pytest.mark.parametrize(

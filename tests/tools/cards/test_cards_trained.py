@@ -26,6 +26,7 @@ INPUTS = {
     "rnn_cls": ("", "", "score"),
     "bert_mlm": ("", "", "score"),
     "gpt_lm": ("", "", "generated_text"),
+    "t5_seq2seq": ("", "", ""),
     "resnet_cls": IMAGE,
     "vit_cls": IMAGE,
     "mae": ("images", "photo.jpg", "[["),

@@ -11,7 +11,7 @@ from tests import tiny_speech
 # isort: split
 import transformers
 
-from tasks.speech.speech_recognition import unwrapped
+from tasks.writes import unwrapped
 from zoo.generation.network import NetworkDecoder
 from zoo.speech.modeling_whisper import WhisperForConditionalGeneration
 

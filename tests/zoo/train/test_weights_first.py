@@ -7,7 +7,7 @@ import pytest
 from tests.cli import run_cli
 
 MODELS = ("nlp.bert_cls", "nlp.bert_mlm", "vision.resnet_cls", "vision.vit_cls", "speech.ast_cls")
-MODELS += ("speech.wav2vec2_ctc", "speech.whisper_asr")
+MODELS += ("speech.wav2vec2_ctc", "speech.whisper_asr", "nlp.t5_seq2seq")
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -29,6 +29,7 @@ TITLES = {  # by the name of the task
     "token-classification": {"en": "Marking words", "zh": "序列标注"},
     "fill-mask": {"en": "Filling in missing words", "zh": "填补缺词"},
     "text-generation": {"en": "Writing text", "zh": "文本生成"},
+    "word-vectors": {"en": "Words of like meaning", "zh": "近义词"},
     "image-classification": {"en": "Image classification", "zh": "图像分类"},
     "masked-image": {"en": "Restoring images", "zh": "图像复原"},
     "audio-classification": {"en": "Sound classification", "zh": "声音分类"},

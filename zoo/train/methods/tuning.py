@@ -54,7 +54,7 @@ def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
     if args.tune in ("full", "gradual"):
         return model
     heads = heads_of(model)
-    if not heads and (args.tune == "head" or body_of(model) is model):
+    if not heads and (args.tune == "head" or not _is_pretrained_body(model)):
         raise UserError(
             f"`tune` {args.tune} wants a model with a pretrained body and a head of its own; "
             f"{type(model).__name__} has none: use `tune` full"
@@ -139,6 +139,15 @@ def body_of(model: Any) -> Any:
     """Return the pretrained part below the heads, or the model itself if it has no such part."""
     prefix = getattr(model, "base_model_prefix", "")
     return getattr(model, prefix, model) if prefix else model
+
+
+def _is_pretrained_body(model: Any) -> bool:
+    """Return whether a model without a head of its own has a part that is worth adapting: a body
+    below its prefix, or, as in T5, all of a model that writes tokens."""
+    if body_of(model) is not model:
+        return True
+    found = getattr(model, "get_output_embeddings", None)
+    return found is not None and found() is not None
 
 
 def heads_of(model: Any) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tasks.metrics.spec import metric_spec
+from tasks.writes import HasNoPipeline
 from zoo.evaluation import class_facts, confusions, constant_answer, number_facts
 from zoo.machine import commands, terminal
 from zoo.machine.formatting import duration, interval, size
@@ -150,9 +151,11 @@ def show(
     entry, folder = setup.entry, setup.folder
     example = commands.example(task.example_call, data.examples.splits[split], folder)
     own = "" if _known(folder) else "import zoo.auto, then "
+    loader = f"pipeline({task.pipeline!r}, model=...)"
+    if isinstance(task, HasNoPipeline):
+        loader = f"{task.auto_class}.from_pretrained(...)"
     terminal.lines(
-        f"checkpoint    {folder}/, loaded by {own}transformers.pipeline({task.pipeline!r}, "
-        "model=...)",
+        f"checkpoint    {folder}/, loaded by {own}transformers.{loader}",
         f"evidence      {folder}/evidence.jsonl",
         f"curves        {folder}/plots/training.png;  "
         + shlex.join(["tensorboard", "--logdir", f"{folder}/logs"]),

@@ -139,7 +139,7 @@ class StandIn:
         app.include_router(routes.router(self))  # type: ignore[arg-type]
 
         if self.wants_key:
-            access = Access(10 * 2**20, 10.0, (KEY.encode(),), OPEN_PATHS)
+            access = Access(10 * 2**20, 10.0, keys=(KEY.encode(),), open_paths=OPEN_PATHS)
             app.add_middleware(AccessMiddleware, access=access, metrics=Metrics())
 
         @app.post("/predict", response_model=None)
