@@ -5,7 +5,7 @@ import gzip
 import shutil
 import struct
 from collections.abc import Callable, Iterator
-from itertools import cycle, islice
+from itertools import cycle, islice, product
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,19 @@ def write(folder: Path) -> None:
     _csv(folder / "reviews.csv", ("text", "label"), rows)
     _csv(folder / "IMDB Dataset.csv", ("review", "sentiment"), rows)
     _put(folder / "book.txt", "\n\n".join(text for text, _ in rows).encode())
+    _csv(folder / "sentences.csv", ("en", "fr"), _sentences())
     write_pth(folder / "model.pth")
+
+
+def _sentences() -> list[tuple[str, str]]:
+    """Return sentences in English and in French."""
+    nouns = {"film": "film", "book": "livre", "song": "chant", "game": "jeu", "play": "drame"}
+    words = {"long": "long", "good": "bon", "short": "court", "old": "vieux", "new": "nouveau"}
+    times = {"is": "est", "was": "était", "will be": "sera"}
+    return [
+        (f"The {noun} {time} {word}.", f"Le {nouns[noun]} {times[time]} {words[word]}.")
+        for noun, time, word in product(nouns, times, words)
+    ]
 
 
 def _csv(path: Path, header: tuple[str, ...], rows: list[tuple[str, str]]) -> None:

@@ -164,7 +164,36 @@ EXAMPLES = (
     Example(
         "attention",
         "Encoder and decoder with attention; soft attention over recurrent states",
-        lacks="attention in recurrent networks, and an encoder and decoder of text.",
+        "sentences in two languages, one translated into the other; and a recurrent classifier "
+        "that weighs its states, drawn over the text.",
+        commands=(
+            Command(
+                "python -m zoo.nlp.t5_seq2seq finetune --data sentences.csv --source_column en "
+                "--target_column fr --output_dir runs/en-fr",
+                "--hidden_size 32 --num_layers 1 --num_heads 2 --max_steps 4 "
+                "--max_target_length 16",
+                prints=(r"^chrf +\d+\.\d+", r"^bleu +\d+\.\d+"),
+            ),
+            Command(
+                "python -m zoo.nlp.t5_seq2seq predict runs/en-fr --text 'The film is long.' "
+                "--num_beams 4",
+                prints=(r'"text": "The film is long\."',),
+            ),
+            Command(
+                "python -m zoo.nlp.rnn_cls finetune --data reviews.csv --pooling attention "
+                "--output_dir runs/attention",
+                RNN,
+                prints=(ACCURACY,),
+                leaves=(("config.json", "pooling", "attention"),),
+            ),
+            Command(
+                "python -m zoo.nlp.rnn_cls predict runs/attention --text 'fine, I loved it' "
+                "--attention -",
+                prints=(r"fine", r'"label": "(positive|negative)"'),
+            ),
+        ),
+        ours="The encoder-decoder is a T5 in small, whose layers all attend. `--attention "
+        "picture.html` draws the weights into a file.",
     ),
     Example(
         "gpt",
@@ -201,6 +230,38 @@ EXAMPLES = (
     Example(
         "word_vectors",
         "Word vectors: one-hot, CBOW, skip-gram, GloVe",
-        lacks="word vectors of their own.",
+        "a corpus of texts; vectors of 100 numbers, a window of 5 words, 5 noise words; the words "
+        "that are nearest to one; a classifier that begins with them.",
+        commands=(
+            *(
+                Command(
+                    f"python -m zoo.nlp.word_vectors pretrain --data reviews.csv --method {method} "
+                    f"--output_dir runs/{method}",
+                    "--max_steps 4",
+                    leaves=(("config.json", "method", method),),
+                )
+                for method in ("skipgram", "cbow", "glove")
+            ),
+            Command(
+                "python -m zoo.nlp.word_vectors predict runs/skipgram --word film --top_k 3",
+                prints=(r'"word": "film"',),
+            ),
+            Command(
+                "python -m zoo.nlp.word_vectors export runs/skipgram --runtime word2vec",
+            ),
+            Command(
+                "python -m zoo.nlp.rnn_cls finetune --data reviews.csv --tokenizer word "
+                "--embeddings runs/skipgram --output_dir runs/with_vectors",
+                RNN,
+                prints=(ACCURACY,),
+            ),
+            Command(
+                "python -m zoo.nlp.rnn_cls finetune --data reviews.csv --tokenizer word "
+                "--embeddings one_hot --output_dir runs/one_hot",
+                RNN,
+                prints=(ACCURACY,),
+            ),
+        ),
+        ours="What `export` writes is read by gensim, and `--embeddings` reads such a file too.",
     ),
 )
