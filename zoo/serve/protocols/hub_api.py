@@ -45,6 +45,9 @@ OUTSIDE = "O"
 """The tag of what is in no span."""
 OF_EMBEDDING = ("normalize", "truncate", "truncation_direction", "dimensions", "encoding_format")
 """Parameters of an embedding, which stand beside `inputs`."""
+REWRITES = "text2text-generation"
+REWRITTEN = ("generated_text", "translation_text", "summary_text")
+"""What a text out of another one is called, by what a client asks for: which can't be told."""
 TRANSFORMS = {
     "single_label_classification": "softmax",
     "multi_label_classification": "sigmoid",
@@ -171,6 +174,7 @@ def _parsed(given: Mapping[str, Any], model: Description) -> dict[str, Any]:
     of_pipeline: dict[str, tuple[str, ...]] = {
         "fill-mask": ("top_k", "targets"),
         "automatic-speech-recognition": ("return_timestamps", "generation_parameters"),
+        REWRITES: (),
     }
     known = of_pipeline.get(pipeline, ("top_k", "function_to_apply"))
     if pipeline in asking.ZERO_SHOT:
@@ -235,7 +239,7 @@ def answered(request: HubRequest, predictions: Sequence[Mapping[str, Any]], mask
         _one(request, item, prediction, mask)
         for item, prediction in zip(request.inputs, predictions, strict=True)
     ]
-    if request.is_batch or request.pipeline == "text-classification":  # [[...]] for a text alone
+    if request.is_batch or request.pipeline in ("text-classification", REWRITES):  # for one, too
         return answers
     return answers[0]
 
@@ -246,6 +250,8 @@ def _one(request: HubRequest, item: Item, prediction: Mapping[str, Any], mask: s
         return prediction["embedding"]
     if request.pipeline == "automatic-speech-recognition":
         return _transcribed(prediction)
+    if request.pipeline == REWRITES:
+        return dict.fromkeys(REWRITTEN, prediction["text"])
     if request.pipeline == "token-classification":
         return _spans(request, prediction, str(item))
     if request.pipeline == "fill-mask":

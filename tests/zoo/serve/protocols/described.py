@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from tasks.nlp import text_classification, token_classification
+from tasks.nlp import seq2seq, text_classification, token_classification
 from tasks.speech.transcription import Transcription
 from tasks.vision import image_classification
 from zoo.model import registry
@@ -43,6 +43,11 @@ def tags() -> Description:
     """A tagger of words."""
     task = token_classification.TokenClassification(token_classification.Args(), TAGS)
     return _described("names", "bert_tok", task)
+
+
+def translations() -> Description:
+    """A model that writes one text from another."""
+    return _described("en-fr", "t5_seq2seq", seq2seq.Seq2Seq(seq2seq.Args()))
 
 
 def speech() -> Description:

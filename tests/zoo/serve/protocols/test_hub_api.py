@@ -141,6 +141,16 @@ def test_words_with_times_are_chunks() -> None:
     assert found == {"text": "yes", "chunks": [{"text": "yes", "timestamp": [0.5, 0.75]}]}
 
 
+def test_a_text_out_of_another_has_the_name_that_each_client_reads() -> None:
+    asked = _parse(described.translations(), "a tool")
+    said = {"text": "un outil", "finish_reason": "stop"}
+    [found] = hub_api.answered(asked, [said])
+    assert set(found.values()) == {"un outil"}
+    assert {"generated_text", "translation_text", "summary_text"} == found.keys()
+    with pytest.raises(UserError, match="src_lang"):
+        _parse(described.translations(), "a tool", src_lang="en")
+
+
 def test_weights_label_embed_and_compare() -> None:
     model = described.weights()
     asked = _parse(model, "a", candidate_labels=["x", "y"], multi_label=False)
