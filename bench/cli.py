@@ -166,6 +166,17 @@ def _load(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _streams(arguments: Sequence[str]) -> int:
+    from bench.load.streams import StreamsArgs
+
+    own, options = _split(arguments)
+    args: StreamsArgs = parse("streams", StreamsArgs, own)
+    from bench.load.streams import run
+
+    run(args, options)
+    return 0
+
+
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the words before and behind `--`."""
     words = list(arguments)
@@ -246,6 +257,15 @@ VERBS = {
             "load runs/bert_cls --clients 8 --minutes 2",
         ),
         _load,
+    ),
+    "streams": Verb(
+        "how much faster a service writes several texts at once than one after the other",
+        (
+            "streams runs/gpt --streams 16 --new_tokens 64",
+            "streams http://127.0.0.1:8080 --rounds 10",
+            "streams runs/gpt -- --workers 2",
+        ),
+        _streams,
     ),
     "report": Verb(
         "results as a page, as Markdown and as pictures",

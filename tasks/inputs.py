@@ -25,10 +25,45 @@ class FromStream(Protocol):
 
 
 @runtime_checkable
+class WithAttention(Protocol):
+    """Inputs of `predict` that can be shown with what a network looks at in them."""
+
+    @property
+    def attention(self) -> Path | None:
+        """The file to show it in, - for the terminal; None if it is not asked for."""
+        ...
+
+
+@runtime_checkable
 class FromMedia(Protocol):
     """The options of a task whose examples are image or sound files."""
 
     @property
     def on_bad_file(self) -> Literal["skip", "stop"]:
         """What to do with a file that can't be read: skip it, or stop."""
+        ...
+
+
+@runtime_checkable
+class Interactive(Protocol):
+    """Inputs of `predict` that a person can type one by one, and read the answer to each."""
+
+    @property
+    def prompt(self) -> tuple[str, ...]:
+        """What is given without being typed."""
+        ...
+
+    @property
+    def interactive(self) -> bool:
+        """Whether the inputs are typed on a terminal."""
+        ...
+
+
+@runtime_checkable
+class WithDraft(Protocol):
+    """Inputs of `predict` for a model whose tokens another one may guess."""
+
+    @property
+    def draft(self) -> Path | None:
+        """The folder of the checkpoint that guesses."""
         ...

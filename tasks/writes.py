@@ -5,12 +5,35 @@ A task of this kind knows texts; a model knows tokens, and how the next is chose
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from tasks.base import Batch, Tensors
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+Reason = Literal["stop", "length"]
+"""Why a text ends: its end came, that of the document or a text of `stop`; or it is as long as it
+may be."""
+
+
+class Matcher(Protocol):
+    """Tells which tokens may follow a text, so that it can still match a constraint."""
+
+    def allowed(self, tokens: Sequence[int]) -> "np.ndarray":
+        """Return which tokens may follow those of a text: bool [n]; none from n on. A text is asked
+        for again and again, with other tokens at its end."""
+        ...
+
+
+class Constraint(Protocol):
+    """What texts have to match."""
+
+    def start(self) -> Matcher:
+        """Return a matcher for one text."""
+        ...
 
 
 class WritesTokens(Protocol):
@@ -22,7 +45,7 @@ class WritesTokens(Protocol):
         limits: Sequence[int],
         special: tuple[tuple[int, ...], int],
         ids: Sequence[int],
-        sampling: Mapping[str, Any],
+        settings: Mapping[str, Any],
     ) -> "Iterator[np.ndarray]":
         """Yield the next token of each prompt, int64 [prompts], -1 where its text has ended.
 
@@ -31,14 +54,49 @@ class WritesTokens(Protocol):
             limits: tokens that are written behind each prompt at most.
             special: the tokens that end a text, and the one that pads.
             ids: numbers of the prompts, from which with the seed all that is drawn follows.
-            sampling: settings of a draw, by the names of transformers; none: the likeliest token.
+            settings: how tokens are chosen, by the names of transformers' `GenerationConfig`, and
+                `constraint`, a `Constraint`; what they leave open the model decides.
         """
         ...
+
+
+class Grows(Protocol):
+    """A text that is written token by token."""
+
+    @property
+    def text(self) -> str:
+        """The text as far as it is sure."""
+
+    @property
+    def finish_reason(self) -> Reason | None:
+        """Why it has ended; None until it has."""
+
+    def add(self, token: int | None) -> None:
+        """Take the next token; None: the model has ended the text."""
+        ...
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What is to be written behind one prompt."""
+
+    prompt: Sequence[int]
+    """token ids"""
+    limit: int
+    """tokens that are written at most"""
+    number: int
+    """from which with the seed all that is drawn follows"""
+    text: Grows
+    """takes the tokens as they come"""
 
 
 @runtime_checkable
 class Writes(Protocol):
     """A task whose models go on with a text, which can be read while it is written."""
+
+    def special_tokens(self) -> tuple[tuple[int, ...], int]:
+        """Return the tokens that end a text, and the one that pads."""
+        ...
 
     def writing_as(self, **settings: Any) -> Self:
         """Return the task with some settings changed that say how a text goes on.
@@ -50,6 +108,22 @@ class Writes(Protocol):
     def write(self, model: Any, batch: Batch) -> Iterator[Sequence[Any]]:
         """Yield what is written of each prompt in a batch, after every token: objects with `text`,
         as far as it is sure, and `finish_reason`, None until the text has ended."""
+        ...
+
+    def as_it_stands(self) -> Self:
+        """Return the task that takes a prompt for the beginning of a text, even where it was
+        trained to take one for what somebody says in a chat."""
+        ...
+
+    def draft(self, prompt: Sequence[int]) -> Draft:
+        """Return what is to be written behind a prompt, as the task's settings say."""
+        ...
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return how tokens are chosen (`WritesTokens`).
+
+        Raises `UserError` for a constraint that can't be kept.
+        """
         ...
 
 
@@ -96,3 +170,21 @@ def unwrapped(model: Any) -> Any:
             model = model.get_base_model()
         else:
             return model
+
+
+def written(
+    task: Writes, write: WritesTokens, prompts: Sequence[Sequence[int]]
+) -> Iterator[Sequence[Grows]]:
+    """Yield what is written of each prompt in a batch, after every token; see `Writes.write`."""
+    drafts = [task.draft(prompt) for prompt in prompts]
+    limits, numbers = [one.limit for one in drafts], [one.number for one in drafts]
+    texts = [one.text for one in drafts]
+    for tokens in write(prompts, limits, task.special_tokens(), numbers, task.settings()):
+        for text, token in zip(texts, tokens.tolist(), strict=True):
+            text.add(token if token >= 0 else None)
+        yield texts
+        if all(text.finish_reason for text in texts):
+            return
+    for text in texts:  # all have ended with the last token
+        text.add(None)
+    yield texts

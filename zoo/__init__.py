@@ -104,6 +104,7 @@ def predict(
     deployment: str = "eager",
     batch_size: int = 32,
     top_k: int | None = None,
+    **settings: Any,
 ) -> Any:
     """Return the prediction of a checkpoint for one input, or a list of predictions for several.
 
@@ -113,7 +114,7 @@ def predict(
     `load` and of `zoo.predict.pipeline.PredictionPipeline.predict`.
     """
     model = load(checkpoint, device, deployment)
-    return model.predict(inputs, batch_size=batch_size, top_k=top_k)
+    return model.predict(inputs, batch_size=batch_size, top_k=top_k, **settings)
 
 
 def load(

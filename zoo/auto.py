@@ -1,9 +1,12 @@
 """Makes transformers' Auto classes know the networks that are ours: `import zoo.auto`, once.
 
 Then `AutoModelForSequenceClassification.from_pretrained(folder)` and `transformers.pipeline` take
-their checkpoints like any other. Each network registers itself where it is defined.
+their checkpoints like any other. Each network registers itself where it is defined. Word vectors
+are among them without a name here: `AutoModel` loads them, and there is nothing that they compute
+of a text.
 """
 
+import zoo.nlp.modeling_word_vectors  # noqa: F401  registers itself
 from zoo.nlp.modeling_rnn import RnnConfig, RnnForSequenceClassification, RnnModel
 from zoo.speech.log_mel import LogMelFeatureExtractor
 from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC, ConformerModel

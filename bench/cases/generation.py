@@ -57,8 +57,8 @@ def generation(
     runner = runtimes.load(Path(checkpoint), Deployment.parse(deployment), device, threads)
     if not isinstance(runner, GenerativeRunner):
         raise UserError(
-            f"{deployment} of {Path(checkpoint).name} writes no text: eager and onnx do, of "
-            "whisper_asr"
+            f"{deployment} of {Path(checkpoint).name} writes no text: eager and onnx do, of models "
+            "that write"
         )
     name = runner.signature.inputs[0].name
     with np.load(inputs, allow_pickle=False) as file:

@@ -76,7 +76,7 @@ def record_winner(
         source=source,
         device=builder.device,
         threads=threads,
-        workload=dict(workload.sizes),
+        workload=workload.record(),
         seconds=chosen.times.median.value,
         p95_s=None if p95 is None else p95.value,
         speedup=chosen.compared.speedup.value if chosen.compared else None,

@@ -21,6 +21,8 @@ USUAL: Mapping[str, tuple[str, ...]] = {
         "openvino+bf16",
         "onnx+int8-dynamic",
         "onnx+int8-static",
+        "onnx+int8-weight-only",
+        "onnx+int4-weight-only",
         "openvino+int8-static",
         "eager+bf16",
         "aoti",
@@ -66,6 +68,8 @@ def maker(
         recipe = recipe_of(deployment)
         try:
             runtimes.must_be_available(deployment, builder.device)
+            if original.network.has_stages and not RUNTIMES[deployment.runtime].writes:
+                return Candidate(deployment, fault=recipes.NO_CACHE)
             if recipe is None:
                 has_program = RUNTIMES[deployment.runtime].artifact is not None
                 write = partial(export.build, original, deployment)

@@ -83,7 +83,8 @@ def decide(args: DecideArgs) -> OptionCost:
     with artifacts.workshop(args.checkpoint) as staging:
         inputs = staging / "inputs.npz"
         np.savez(inputs, **calibration.draw(original, workload))  # type: ignore[arg-type]
-        builder = DeploymentBuilder(original, staging, validation, threads, device)
+        where = (original, staging, validation, threads, device)
+        builder = DeploymentBuilder(*where, workload=workload)
         make = options.maker(builder, args.data, args.max_drop)
         search = Search(builder, deadline, inputs, threads)
         if contract is not None:

@@ -33,7 +33,9 @@ METRICS: Mapping[str, MetricSpec] = {
     spec.name: spec
     for spec in (
         MetricSpec("accuracy", "Accuracy", "accuracy", greater_is_better=True, is_mean=True),
-        MetricSpec("bits_per_byte", "Bits per byte", None, greater_is_better=False),
+        MetricSpec(
+            "bits_per_byte", "Bits per byte", None, greater_is_better=False, scale="relative"
+        ),
         MetricSpec("bleu", "BLEU", "sacrebleu", greater_is_better=True),
         MetricSpec("cer", "Character error rate", "cer", greater_is_better=False),
         MetricSpec("chrf", "chrF", "chrf", greater_is_better=True),
@@ -55,6 +57,7 @@ METRICS: Mapping[str, MetricSpec] = {
             greater_is_better=True,
         ),
         MetricSpec("mse", "Mean squared error", "mse", greater_is_better=False, is_mean=True),
+        MetricSpec("neighbour_ranking", "Neighbours above noise", None, greater_is_better=True),
         MetricSpec("pearsonr", "Pearson correlation", "pearsonr", greater_is_better=True),
         MetricSpec("perplexity", "Perplexity", "perplexity", greater_is_better=False),
         MetricSpec("precision", "Precision", "precision", greater_is_better=True),

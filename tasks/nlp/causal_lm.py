@@ -1,37 +1,36 @@
-"""Causal language modelling: each token of a document is guessed from those before it.
+"""Causal language modelling: each token of a text is guessed from those before it.
 
 Radford et al. 2019, "Language Models are Unsupervised Multitask Learners" (GPT-2). A document is
 read from its beginning to its end, both of which are a token (`tasks.nlp.documents`); no token sees
-another document, wherever documents lie in a batch.
+another document, wherever documents lie in a batch. Of prompts with completions, and of chats, what
+is answered is learned alone, with its end (`tasks.nlp.answers`); a chat is written by the chat
+template of the tokenizer (`tasks.nlp.chat_template`).
 
 The main metric is bits per byte: the negative logarithm to base 2 of the probability that the model
-gives all documents, their ends included, over the bytes of their text in UTF-8. It does not depend
-on the tokenizer, as perplexity does.
+gives all that is learned, ends included, over the bytes of its text in UTF-8. It does not depend on
+the tokenizer, as perplexity does.
 """
 
-import hashlib
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
 from tasks.bounds import Count
-from tasks.data.columns import find_column, names_of
-from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
-from tasks.data.source import load as load_source
+from tasks.data.source import DataArgs, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.kinds.losses import IGNORED, of_targets
 from tasks.metrics.spec import metric_spec
-from tasks.nlp import text_inputs
-from tasks.nlp.cleaning import CleanArgs, cleaned, cleaned_splits, described
-from tasks.nlp.text_columns import canonical
-from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns
+from tasks.nlp import prompts, text_forms, text_inputs, token_losses
+from tasks.nlp.cleaning import cleaned, described
+from tasks.nlp.text_forms import Form, FormArgs
+from tasks.nlp.text_inputs import Columns
 from tasks.nlp.text_lengths import resolve_max_length
-from tasks.nlp.token_losses import MOST_LOGITS, apart, measured
-from tasks.nlp.writing import Continuation, GrowingText, Writing, WritingArgs
+from tasks.nlp.token_losses import MOST_LOGITS, GuessedTokens, apart, measured
+from tasks.nlp.writing import Continuation, GrowingText, Writing, WritingArgs, behind
+from tasks.writes import Draft, Grows, written
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -47,22 +46,19 @@ if TYPE_CHECKING:
     from tasks.writes import WritesTokens
 
 EXAMPLE_INPUT = '--prompt "This package provides"'
-COLUMNS = (*TEXT_COLUMNS[:1], "document", "article", "body", "description", *TEXT_COLUMNS[1:])
-"""Usual names of the column of documents."""
-PROMPTS = ("prompt", *TEXT_COLUMNS)
+QUESTION = "What is a package?"
+"""What a model that answers is asked in examples."""
 USUAL_LENGTH = 1024
 """Tokens of a piece where the model takes more, unless more are asked for."""
 
 
 @dataclass(frozen=True)
-class Args(CleanArgs):
-    """How documents are read."""
+class Args(FormArgs):
+    """How texts are read."""
 
-    text_column: str | None = None
-    """column of the documents; found by itself where it has a usual name"""
     max_length: Count | None = None
-    """tokens that the model sees at once; a longer document is read in pieces. The model's own
-    limit by default, but at most 1,024"""
+    """tokens that the model sees at once; a longer document is read in pieces, and a longer chat
+    loses its end. The model's own limit by default, but at most 1,024"""
 
 
 @dataclass(frozen=True)
@@ -72,22 +68,32 @@ class Inputs(WritingArgs):
     prompt: tuple[str, ...] = ()
     """texts to go on with; an empty one ("") begins a new text"""
     file: Path | None = None
-    """file of prompts: csv, tsv, xlsx, json, jsonl or parquet with a column prompt or text, whose
-    other columns are kept, or a line a prompt; a folder of texts; - or nothing reads standard
-    input"""
+    """file of prompts: csv, tsv, xlsx, json, jsonl or parquet with a column prompt or text, or of
+    chats messages, whose other columns are kept, or a line a prompt; a folder of texts; - or
+    nothing reads standard input"""
     text_column: str | None = None
     """column of the prompts in a table"""
+    interactive: bool = False
+    """read prompts from the terminal, one a line, and go on with each at once"""
+    draft: Path | None = None
+    """folder of a smaller checkpoint with the same tokenizer, which guesses tokens ahead: the same
+    texts, sooner where it often guesses right"""
+    chat: Literal["auto", "on", "off"] = "auto"
+    """on: a prompt is what a user says, put into the tokenizer's chat template; off: it is taken as
+    it stands; auto: as the model was trained"""
 
 
 def from_data(args: Args, data: DataArgs) -> tuple["CausalLM", Examples]:
-    """Return the task and its examples: the documents found as the column text, and missing splits
-    cut. Labels are dropped.
+    """Return the task and its examples, in the form that the columns of the data have
+    (`tasks.nlp.text_forms`), with missing splits cut. Labels are dropped.
 
-    Raises `UserError` where there is no column of documents, or nothing to train on.
+    Raises `UserError` where there is nothing to learn from, or to train on.
     """
-    source, splits, columns = _canonical(args, data)
+    source, splits, columns = text_forms.load(args, data)
     must_have_train(splits, source.name)
     splits = limit(cut_missing_splits(splits, None, data), data)
+    if text_forms.form_of(columns) == "completions":
+        args = replace(args, separator=text_forms.separator_of(args, splits["train"]))
     task = CausalLM(args, columns=columns)
     where = source.name, source.fingerprint, source.rows
     return task, Examples(splits, *where, cleaned=source.cleaned)
@@ -99,55 +105,32 @@ def for_evaluation(
     """Return one split as a trained task reads it; see `tasks.data.source.choose_split`."""
     import datasets
 
-    source, splits, _ = _canonical(task.args, data, task.columns)
+    source, splits, _ = text_forms.load(task.args, data, task.columns)
     chosen, splits = choose_split(source, splits, None, data, split, trained_on)
     only = datasets.DatasetDict({chosen: splits[chosen]})
     return Examples(only, source.name, source.fingerprint)
 
 
-def _canonical(
-    args: Args, data: DataArgs, known: Columns | None = None
-) -> "tuple[Source, datasets.DatasetDict, Columns]":
-    """Return the data with its documents as `text`, and what that column is called.
-
-    `known` are the columns of the training, where the data may be other than that.
-    """
-    from tasks.nlp import documents
-    from tasks.nlp.embedded import docstrings
-
-    source = load_source(data, docstrings.load, documents.load)
-    names = names_of(source.splits)
-    if known:
-        text, _ = text_inputs.text_columns(names, source.name, known, usual=COLUMNS)
-    else:
-        text = find_column(names, args.text_column, COLUMNS, "text", source.name)
-    splits, counts = cleaned_splits(canonical(source, text), args.clean, source.name)
-    columns: Columns = {"text": text, "text_pair": None}
-    return replace(source, cleaned=counts), splits, columns
-
-
 def for_prediction(task: "CausalLM", inputs: Inputs) -> "CausalLM":
     """Return the task as `predict` was asked to use it."""
-    names = ("max_new_tokens", "temperature", "top_p", "stop", "seed")
-    return task.writing_as(**{name: getattr(inputs, name) for name in names})
+    names = (each.name for each in fields(WritingArgs))
+    asked = task.writing_as(**{name: getattr(inputs, name) for name in names})
+    return replace(asked, chat=inputs.chat)
 
 
 def read_inputs(
     inputs: Inputs, task: "CausalLM", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
-    """Yield the inputs of `predict`: `prompt`, and a table's other columns; see
-    `tasks.nlp.text_inputs.read`."""
+    """Yield the inputs of `predict`: `prompt` or `messages`, and a table's other columns; see
+    `tasks.nlp.prompts.read`."""
     if inputs.prompt and inputs.file:
         raise UserError("give `prompt` or `file`, not both")
+    found: Iterator[Mapping[str, Any]]
     if inputs.prompt:
-        return ({"prompt": text_inputs.argument(one, "`prompt`")} for one in inputs.prompt)
-    asked = text_inputs.Inputs(file=inputs.file, text_column=inputs.text_column)
-    read = text_inputs.read(asked, {}, stack, usual=PROMPTS)
-    return ({"prompt": item["text"]} | _others(item) for item in read)
-
-
-def _others(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {"others": item["others"]} if "others" in item else {}
+        found = ({"prompt": text_inputs.argument(one, "`prompt`")} for one in inputs.prompt)
+    else:
+        found = prompts.read(inputs.file, inputs.text_column, task.columns, task.is_chat, stack)
+    return ({**item, "between": task.between} for item in found) if task.between else found
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -161,23 +144,17 @@ def from_config(config: Mapping[str, Any]) -> "CausalLM":
     return CausalLM(Args(**config["args"]), *special, columns=config["columns"])
 
 
-@dataclass(frozen=True, eq=False)
-class GuessedTokens:
-    """The likeliest token at each place of a piece of a document."""
-
-    tokens: "np.ndarray"  # int64 [tokens]
-
-
 @dataclass(frozen=True)
 class CausalLM(Bindable):
     """The task with what the tokenizer told of it. Satisfies `tasks.base.Task`."""
 
     args: Args
     begin: int = 0  # the token that every document begins with, and is not guessed
-    end: int = 0  # the token that ends it
+    end: int = 0  # the token that ends it, or of chats an answer
     pad_token_id: int = 0
     columns: Columns = field(default_factory=dict, hash=False)
     writing: Writing = field(default=Writing(), compare=False)
+    chat: Literal["auto", "on", "off"] = field(default="auto", compare=False)
     processor: Any = field(default=None, compare=False, repr=False)
 
     name = "text-generation"
@@ -185,20 +162,47 @@ class CausalLM(Bindable):
     unit = "tokens"
     verb = "write"
     has_language = True
-    example_call = EXAMPLE_INPUT
     primary = metric_spec("bits_per_byte")
     packs_windows = True
     pads_to_buckets = True
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
     labels: tuple[str, ...] = field(default=(), init=False)
 
+    @property
+    def form(self) -> Form:
+        """Return the form of what was learned."""
+        return text_forms.form_of(self.columns)
+
+    @property
+    def example_call(self) -> str:
+        """Return example flags of `predict`."""
+        flag, _, _ = EXAMPLE_INPUT.partition(" ")
+        return f'{flag} "{QUESTION}"' if self.form == "chats" else EXAMPLE_INPUT
+
+    @property
+    def is_chat(self) -> bool:
+        """Return whether a prompt is what a user says in a chat."""
+        return self.chat == "on" or (self.chat == "auto" and self.form == "chats")
+
+    @property
+    def between(self) -> str:
+        """Return what stands between a prompt and its answer where both are shown."""
+        if self.is_chat:
+            return "\n"
+        asks = self.form == "completions" and self.chat != "off"
+        return self.args.separator or "" if asks else ""
+
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
         """Return what the model gives for a text, for a card."""
-        return "Goes on with a text, token by token. What it writes need not be true."
+        does = "Answers in chats" if self.form == "chats" else "Goes on with a text"
+        return f"{does}, token by token. What it writes need not be true."
 
     def example_code(self, is_english: bool) -> str:
         """Return an input of transformers' pipeline as Python source."""
-        return '"This package provides", max_new_tokens=40' if is_english else ""
+        said = '"This package provides"'
+        if self.form == "chats":
+            said = f'[{{"role": "user", "content": "{QUESTION}"}}]'
+        return f"{said}, max_new_tokens=40" if is_english else ""
 
     def input_of(self, text: str, processor: Any) -> str:
         """Return a text as a prompt."""
@@ -206,9 +210,14 @@ class CausalLM(Bindable):
 
     def describe_lengths(self) -> str:
         """Return how many tokens are read, and what became of longer texts, for a card."""
-        length = self.args.max_length
-        said = f"Sees {length} tokens at once, prompt and what it writes together."
-        cut = "Longer documents of the training were read in pieces."
+        said = f"Sees {self.args.max_length} tokens at once, prompt and what it writes together."
+        cut = {
+            "documents": "Longer documents of the training were read in pieces.",
+            "completions": "Completions were learned alone, and bits per byte count theirs.",
+            "chats": "The assistant's turns were learned alone, and bits per byte count theirs.",
+        }[self.form]
+        if self.args.train_on_prompt:
+            cut = "Prompts were learned, too, and bits per byte count all."
         return f"{said} {cut} {described(self.args.clean)}".rstrip()
 
     def config(self) -> dict[str, Any]:
@@ -223,8 +232,10 @@ class CausalLM(Bindable):
     def bind_for_training(self, processor: Any, limit: int) -> "CausalLM":
         """Return the task with its tokenizer, and the longest piece and the special tokens decided.
 
-        Raises `UserError` where more is asked than the model takes, or the tokenizer has no end.
+        Raises `UserError` where more is asked than the model takes, or nothing ends a text.
         """
+        from tasks.nlp import chat_template
+
         end = processor.eos_token_id
         if end is None:
             raise UserError(
@@ -237,36 +248,39 @@ class CausalLM(Bindable):
             self,
             args=replace(self.args, max_length=resolve_max_length(asked, limit)),
             begin=end if begin is None else begin,
-            end=end,
+            end=chat_template.turn_end(processor).token if self.form == "chats" else end,
             pad_token_id=end if pad is None else pad,
             processor=processor,
         )
 
     def writing_as(self, **settings: Any) -> Self:
         """Return the task with some settings of `Writing` changed (`tasks.writes.Writes`)."""
-        known = [each.name for each in fields(Writing)]
-        if unknown := next((name for name in settings if name not in known), None):
-            raise UserError(
-                f"no setting of a text is called {unknown!r}", hint=f"there are {', '.join(known)}"
-            )
-        if "stop" in settings:
-            stop = settings["stop"]
-            settings = {**settings, "stop": (stop,) if isinstance(stop, str) else tuple(stop)}
-        return replace(self, writing=replace(self.writing, **settings))
+        return replace(self, writing=self.writing.changed(settings))
 
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
-        """Return the pieces of the documents of one split, cached on disk."""
+        """Return the pieces of the texts of one split, cached on disk; what of prompts and chats is
+        cut off or left out is said on standard error."""
+        from tasks.nlp.answers import AnswerFeatures, encoding_of
         from tasks.nlp.documents import DocumentFeatures
 
         encoding = {"window": self.args.max_length, "begin": self.begin, "end": self.end}
-        return DocumentFeatures.make(examples, self.processor, encoding)
+        if self.form == "documents":
+            return DocumentFeatures.make(examples, self.processor, encoding)
+        more = encoding_of(self.form, self.processor, self.args)
+        found = AnswerFeatures.make(examples, self.processor, encoding | more)
+        found.tell(self.args.max_length or 0)
+        return found
 
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "list[Finding]":
         """Return what is suspicious or wrong in the data, before hours are spent on it."""
-        from tasks.nlp import text_preflight
+        from tasks.nlp import answer_preflight, text_preflight
 
+        if self.form != "documents":
+            return answer_preflight.check(
+                examples.splits, self.form, self.processor.all_special_tokens
+            )
         length = self.args.max_length
         return text_preflight.check_tokenized(
             examples.splits, ["text"], features, length, in_windows=True
@@ -281,65 +295,66 @@ class CausalLM(Bindable):
         return {"labels": labels if mask is None else labels.masked_fill(mask == 0, IGNORED)}
 
     def is_one(self, raw: Any) -> bool:
-        """Return whether an input is a single prompt, and not a list of them."""
-        return text_inputs.is_one(raw)
+        """Return whether an input is a single prompt or chat, and not a list of them."""
+        return prompts.is_one(raw)
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
-        """Return rows for `collate` from what `read_inputs` gives, or prompts.
+        """Return rows for `collate` from what `read_inputs` gives, prompts, or chats (see
+        `tasks.nlp.prompts.of`).
 
         Raises `UserError` for what is no text, or leaves no room in the model's context.
         """
         from tasks.nlp.tokenization import whole
 
         assert self.args.max_length is not None, "bind_for_training() decides it"
-        prompts = [cleaned(_prompt(each), self.args.clean) for each in raw]
+        given = [prompts.of(each) for each in raw]
+        texts = [self._text(each) for each in given]
         rows = []
-        for i, (prompt, ids) in enumerate(
-            zip(prompts, whole(prompts, self.processor), strict=True)
-        ):
-            if len(ids) + 1 >= self.args.max_length:
-                shown = prompt if len(prompt) <= 60 else f"{prompt[:60]}..."
-                raise UserError(
-                    f"the prompt {shown!r} has {len(ids):,} tokens, and what this model sees at "
-                    f"once, the text that it writes included, are {self.args.max_length:,} with "
-                    "the beginning: shorten the prompt"
-                )
-            rows.append({"sample_id": i, "input_ids": [[self.begin, *ids]]})
+        for i, (prompt, ids) in enumerate(zip(given, whole(texts, self.processor), strict=True)):
+            tokens = ids if self._is_rendered(prompt) else [self.begin, *ids]
+            if len(tokens) >= self.args.max_length:
+                raise prompts.too_long(prompt, len(ids), self.args.max_length)
+            rows.append({"sample_id": i, "input_ids": [tokens]})
         return rows
+
+    def _is_rendered(self, given: Any) -> bool:
+        """Return whether an input goes through the chat template, which writes its beginning."""
+        return self.is_chat or not isinstance(given, str)
+
+    def _text(self, given: Any) -> str:
+        """Return the text that the model sees of a prompt or chat."""
+        from tasks.nlp import chat_template
+
+        if not self._is_rendered(given):
+            return cleaned(given, self.args.clean) + self.between
+        chat = [{"role": "user", "content": given}] if isinstance(given, str) else given
+        return chat_template.render(self.processor, chat, "the chat", asks=True)
 
     def collate(self, rows: Sequence[Mapping[str, Any]], buckets: Sequence[int] = ()) -> Batch:
         """Pad pieces, or prompts, on the right to the longest, or to one of `tasks.buckets`.
 
         The inputs are input_ids, attention_mask int64 [b, seq]. Of pieces the targets are labels
-        int64 [b, seq], at each place the token behind it (`IGNORED` at padding), and bytes and
-        documents int64 [b].
+        int64 [b, seq], at each place the token behind it (`IGNORED` where it is not learned), and
+        bytes and documents int64 [b].
         """
-        import torch
-
+        from tasks.nlp import causal_batches
         from tasks.nlp.tokenization import pad
 
         if not rows or "bytes" not in rows[0]:
             return pad(rows, self.pad_token_id, buckets=buckets).tensors()
-        given = [{**row, "input_ids": [piece[:-1] for piece in row["input_ids"]]} for row in rows]
-        batch = pad(given, self.pad_token_id, buckets=buckets).tensors()
-        labels = torch.full_like(batch.inputs["input_ids"], IGNORED)
-        for place, row in zip(labels, rows, strict=True):
-            [piece] = row["input_ids"]
-            place[: len(piece) - 1] = torch.tensor(piece[1:])
-        numbers = {
-            "bytes": torch.tensor([row["bytes"] for row in rows]),
-            "documents": torch.tensor([row["document"] for row in rows]),
-        }
-        return replace(batch, targets={"labels": labels, **numbers})
+        return causal_batches.padded(rows, self.pad_token_id, buckets)
+
+    def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """See `tasks.base.PredictsArrays`; of prompts."""
+        from tasks.nlp.tokenization import pad
+
+        return pad(rows, self.pad_token_id)
 
     def collate_packed(self, rows: Sequence[Mapping[str, Any]], shape: "PackedShape") -> Batch:
         """See `tasks.packed.Packs`; the targets are labels int64 [1, tokens]."""
-        from tasks.nlp import packing
+        from tasks.nlp import causal_batches
 
-        pieces = [piece for row in rows for piece in row["input_ids"]]
-        given = [{**row, "input_ids": [piece[:-1] for piece in row["input_ids"]]} for row in rows]
-        batch = packing.pack(given, shape, self.pad_token_id)
-        return replace(batch, targets=packing.of_tokens([piece[1:] for piece in pieces], shape))
+        return causal_batches.packed(rows, shape, self.pad_token_id)
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Return logits float32 [b, seq, vocabulary].
@@ -381,7 +396,7 @@ class CausalLM(Bindable):
         *_, texts = self.write(model, batch)
         return [Continuation(text.text, text.finish_reason or "length") for text in texts]
 
-    def write(self, model: Any, batch: Batch) -> "Iterator[Sequence[GrowingText]]":
+    def write(self, model: Any, batch: Batch) -> "Iterator[Sequence[Grows]]":
         """Yield what is written behind each prompt, after every token (`tasks.writes.Writes`).
 
         What is drawn follows from the seed and the prompt: not from its batch.
@@ -390,25 +405,28 @@ class CausalLM(Bindable):
         """
         write: WritesTokens | None = getattr(model, "write", None)
         if write is None:
-            raise UserError("this deployment writes no text yet: use `deployment` eager")
-        mask = batch.inputs["attention_mask"].bool()
-        rows = zip(batch.inputs["input_ids"], mask, strict=True)
-        prompts = [row[known].tolist() for row, known in rows]
+            raise UserError("this deployment writes no text: use `deployment` eager or onnx")
+        rows = zip(batch.inputs["input_ids"], batch.inputs["attention_mask"] != 0, strict=True)
+        yield from written(self, write, [row[known].tolist() for row, known in rows])
+
+    def special_tokens(self) -> tuple[tuple[int, ...], int]:
+        """Return the tokens that end a text, and the one that pads (`tasks.writes.Writes`)."""
+        return tuple({self.end, self.processor.eos_token_id}), self.pad_token_id
+
+    def as_it_stands(self) -> Self:
+        """Return the task without chat template (`tasks.writes.Writes`)."""
+        return replace(self, chat="off")
+
+    def draft(self, prompt: Sequence[int]) -> Draft:
+        """Return what is to be written behind a prompt (`tasks.writes.Writes`)."""
         assert self.args.max_length is not None, "bind_for_training() decides it"
-        asked = self.writing
-        limits = [min(asked.max_new_tokens, self.args.max_length - len(ids)) for ids in prompts]
-        texts = [GrowingText(self._decode, asked.stop, limit) for limit in limits]
-        special = ((self.end,), self.pad_token_id)
-        numbers = [_number(ids) for ids in prompts]
-        for tokens in write(prompts, limits, special, numbers, asked.sampling):
-            for text, token in zip(texts, tokens.tolist(), strict=True):
-                text.add(token if token >= 0 else None)
-            yield texts
-            if all(text.finish_reason for text in texts):
-                return
-        for text in texts:  # all have ended with the last token
-            text.add(None)
-        yield texts
+        limit = min(self.writing.max_new_tokens, self.args.max_length - len(prompt))
+        text = GrowingText(behind(prompt[-1], self._decode), self.writing.stop, limit)
+        return Draft(prompt, limit, prompts.number_of(prompt), text)
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return how tokens are chosen (`tasks.writes.Writes`)."""
+        return self.writing.settings_for(self.processor)
 
     def _decode(self, ids: Sequence[int]) -> str:
         """Return the text of tokens, without special ones."""
@@ -428,37 +446,12 @@ class CausalLM(Bindable):
 
     def update(self, accumulator: "DocumentMetric", seen: Evaluated[GuessedTokens]) -> None:
         """Count a batch."""
-        import numpy as np
-
-        assert seen.loss.terms is not None, "nothing is smoothed where it is measured"
-        targets = seen.batch.targets
-        pairs = list(zip(seen.predictions, seen.references, strict=True))
-        sums = [
-            seen.loss.terms.double().sum(1).cpu().numpy() / math.log(2),
-            targets["bytes"].cpu().numpy(),
-            [int((guess.tokens == truth).sum()) for guess, truth in pairs],
-            [len(truth) for _, truth in pairs],
-        ]
-        ids, numbers = (one.cpu().numpy() for one in (seen.batch.ids, targets["documents"]))
-        accumulator.count(ids, np.stack(sums, axis=1), numbers)
+        token_losses.count(accumulator, seen)
 
     def errors(self, seen: Evaluated[GuessedTokens]) -> "list[WrongPrediction]":
         """Return of each piece the wrong guess at the least likely token; see
         `WrongPrediction`."""
-        assert seen.loss.terms is not None, "nothing is smoothed where it is measured"
-        pairs = zip(seen.predictions, seen.references, strict=True)
-        losses = apart(seen.loss.terms, seen.batch)
-        scores = apart(seen.outputs["score"].exp(), seen.batch)
-        found: list[WrongPrediction] = []
-        for row, (guess, truth), own, score in zip(
-            seen.batch.ids.tolist(), pairs, losses, scores, strict=True
-        ):
-            wrong = (guess.tokens != truth).nonzero()[0]
-            if len(wrong):
-                i = int(wrong[own[wrong].argmax()])
-                names = self._token(int(truth[i])), self._token(int(guess.tokens[i]))
-                found.append((float(own[i]), row, *names, float(score[i])))
-        return found
+        return token_losses.worst_guesses(seen, self._token)
 
     def _token(self, token: int) -> str:
         """Return a token as people read it."""
@@ -466,7 +459,7 @@ class CausalLM(Bindable):
 
     def show(self, example: Mapping[str, Any], row: int) -> str:
         """Return an example in one line of a table."""
-        return str(example["text"])
+        return text_forms.shown(self.form, example)
 
     def to_json(
         self, prediction: GuessedTokens | Continuation, top_k: int | None = None
@@ -480,17 +473,3 @@ class CausalLM(Bindable):
         if top_k is not None:
             raise UserError("`top_k`: this model writes one text", hint="give it to `write`")
         return asdict(prediction)
-
-
-def _prompt(raw: Any) -> str:
-    """Return a prompt of Python. Raises `UserError` for what is no text."""
-    if isinstance(raw, Mapping) and "prompt" in raw:
-        raw = raw["prompt"]
-    text: str = text_inputs.item(raw, {"text": "text", "text_pair": None})["text"]
-    return text
-
-
-def _number(ids: Sequence[int]) -> int:
-    """Return a number of a prompt for draws, which differ from prompt to prompt."""
-    digest = hashlib.blake2b(" ".join(map(str, ids)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1

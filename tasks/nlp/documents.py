@@ -12,9 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.data import arrow_copy, files, fingerprint
+from tasks.data import arrow_copy, files, fingerprint, tables
+from tasks.data.splits import CANONICAL
 from tasks.errors import UserError
+from tasks.media.files import walk
 from tasks.nlp import text_files
+from tasks.nlp.text_files import is_text
 from tasks.nlp.tokenization import TokenFeatures, whole
 from tasks.printing import print_lines
 
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
     import datasets
 
 VERSION = 1  # of the documents that a file is cut into: raise it with every change there
-SUFFIXES = frozenset((".text", ".txt"))
+SUFFIXES = frozenset((".md", ".text", ".txt"))
+NAMED = 5  # kinds of files that a note names
 LEAST = 2_000
 """Characters of a document out of a file of text, but for the last."""
 PARAGRAPH = re.compile(r"\n(?:[ \t\r]*\n)+")
@@ -32,29 +36,81 @@ def load(path: Path) -> "tuple[datasets.DatasetDict, str]":
     """Return the splits in a file or folder, and their fingerprint (sha256, hex).
 
     A file of text is cut at empty lines into documents of `LEAST` characters or more, in the column
-    text. Everything else is `tasks.nlp.text_files.load`'s: of a folder a file is a document.
+    text. A folder of texts is read to any depth: folders called as splits are these; files called
+    as splits (train.txt, test.txt) are cut as one file is; else a file is a document. Everything
+    else is `tasks.data.files.load`'s.
 
     Raises `UserError` for what can't be read, with its path.
     """
-    if path.is_dir() or path.suffix.lower() not in SUFFIXES:
-        return text_files.load(path)
+    if path.is_dir():
+        return _folder(path)
+    if path.suffix.lower() not in SUFFIXES:
+        return files.load(path)
+    split = files.split_of(Path(path.name)) or "train"
+    return _cut({path: split}, path.parent)
+
+
+def _folder(path: Path) -> "tuple[datasets.DatasetDict, str]":
+    if files.in_folder(path, tables.READERS):
+        return files.load(path)
+    root = path.absolute()
+    _, every = walk(root)
+    texts = [file for file in every if is_text(file) or file.suffix.lower() in SUFFIXES]
+    if not texts:
+        return files.load(path)  # which says what is there
+    if others := {file.suffix or file.name for file in {*every} - {*texts}}:
+        some = ", ".join(sorted(others)[:NAMED])
+        print_lines(
+            f"note: {len(every) - len(texts):,} files of {path} are no texts by their names "
+            f"({some}), and left out",
+            file=sys.stderr,
+        )
+    named = {file: split for file in texts if (split := files.split_of(Path(file.name)))}
+    if len(named) == len(texts) and all(file.parent == root for file in texts):
+        return _cut(named, root)
+    tops = {file: CANONICAL.get(file.relative_to(root).parts[0].lower()) for file in texts}
+    groups: text_files.Groups = {}
+    for file in texts:
+        split = tops[file] if all(tops.values()) else "train"
+        groups.setdefault(split or "train", {}).setdefault(None, []).append(file)
+    splits, digest = text_files.read_groups(root, groups)
+    text_files.tell_encodings(path, splits)
+    return splits, digest
+
+
+def _cut(split_by_file: Mapping[Path, str], root: Path) -> "tuple[datasets.DatasetDict, str]":
+    """Return the documents of files of text, and the fingerprint of the files."""
     import datasets
     import pyarrow as pa
 
     try:
-        digest = fingerprint.of_files([(path.name, path)])
+        digest = fingerprint.of_files(
+            (file.relative_to(root).as_posix(), file) for file in split_by_file
+        )
     except OSError as problem:
-        raise UserError(f"{path} cannot be read: {problem.strerror}") from None
+        raise UserError(f"{problem.filename} cannot be read: {problem.strerror}") from None
     home = Path(datasets.config.HF_DATASETS_CACHE) / "zoo" / f"documents-{digest}-{VERSION}"
-    split = files.split_of(Path(path.name)) or "train"
-    copy = home / f"{split}.arrow"
-    if not copy.exists():
-        text, encoding = text_files.read_text(path)
-        if encoding == "latin-1":
-            print_lines(f"note: {path} is not UTF-8 and was read as Latin-1", file=sys.stderr)
-        arrow_copy.write(copy, pa.table({"text": pa.array(documents_of(text), pa.string())}))
-    rows = arrow_copy.read(copy, split, f"{digest[:32]}-documents-{VERSION}-{split}")
-    return datasets.DatasetDict({split: rows}), digest
+    made = {}
+    for split in dict.fromkeys(CANONICAL.values()):
+        if split not in split_by_file.values():
+            continue
+        copy = home / f"{split}.arrow"
+        if not copy.exists():
+            found = [_text(file) for file, own in split_by_file.items() if own == split]
+            documents = [document for text in found for document in documents_of(text)]
+            arrow_copy.write(copy, pa.table({"text": pa.array(documents, pa.string())}))
+        made[split] = arrow_copy.read(copy, split, f"{digest[:32]}-documents-{VERSION}-{split}")
+    return datasets.DatasetDict(made), digest
+
+
+def _text(file: Path) -> str:
+    """Return the text in a file. Raises `UserError` where there is none."""
+    text, encoding = text_files.read_text(file)
+    if encoding == "latin-1":
+        print_lines(f"note: {file} is not UTF-8 and was read as Latin-1", file=sys.stderr)
+    if not text.strip():
+        raise UserError(f"{file} has no text")
+    return text
 
 
 def documents_of(text: str) -> list[str]:

@@ -26,9 +26,8 @@ from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns
 from tasks.nlp.text_lengths import describe_cut, resolve_max_length
 from tasks.nlp.token_losses import MOST_LOGITS, measured
-from tasks.nlp.writing import Reason
 from tasks.printing import python_literal
-from tasks.writes import WritesTargets, unwrapped
+from tasks.writes import Reason, WritesTargets, unwrapped
 
 if TYPE_CHECKING:
     from contextlib import ExitStack

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.base import Batch, Examples, Loss, Outputs
@@ -17,7 +18,7 @@ from tasks.kinds.classification import encode as encode_all
 from tasks.nlp import text_files, text_inputs
 from tasks.nlp.cleaning import CleanArgs, cleaned_item, cleaned_splits, described
 from tasks.nlp.text_columns import canonical
-from tasks.nlp.text_inputs import PAIR_COLUMNS, Columns, Inputs
+from tasks.nlp.text_inputs import PAIR_COLUMNS, Columns
 from tasks.nlp.text_lengths import LongTexts, resolve_max_length
 from tasks.printing import python_literal
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tasks.base import Features
+    from tasks.nlp.attention import Span
     from tasks.packed import PackedShape
     from tasks.preflight import Finding
 EXAMPLE_INPUT = '--text "fine, I loved it"'
@@ -48,6 +50,15 @@ class Args(LabelArgs, CleanArgs):
     """window: cut a long text in overlapping windows and average their logits"""
     window_overlap: CountOrZero = 64
     """tokens that neighbouring windows share"""
+
+
+@dataclass(frozen=True)
+class Inputs(text_inputs.Inputs):
+    """What is to be labelled."""
+
+    attention: Path | None = None
+    """show what a model that pools by attention looks at in each text: a file (html or txt), or -
+    for the terminal"""
 
 
 def from_data(args: Args, data: DataArgs) -> tuple["TextClassification", Examples]:
@@ -331,6 +342,13 @@ class TextClassification(LongTexts, Classification):
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Logits float32 [b, labels] of a batch; those of a text's windows are averaged."""
         return {"logits": self.averaged(super().forward(model, batch)["logits"], batch)}
+
+    def attention(self, model: "nn.Module", item: Mapping[str, Any]) -> "list[Span] | None":
+        """Return what a network looks at in an input, piece by piece
+        (`tasks.nlp.attention.spans_of`); None where it does not tell."""
+        from tasks.nlp.attention import spans_of
+
+        return spans_of(self, model, item)
 
     def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""

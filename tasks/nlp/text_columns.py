@@ -12,9 +12,16 @@ if TYPE_CHECKING:
 
 
 def canonical(
-    source: Source, text: str, text_pair: str | None = None, label: str | None = None
+    source: Source,
+    text: str,
+    text_pair: str | None = None,
+    label: str | None = None,
+    flags: tuple[str, str] = ("text_column", "text_pair_column"),
 ) -> "datasets.DatasetDict":
     """The splits with the columns text, text_pair and label, each where it is named.
+
+    Args:
+        flags: the settings that name the columns text and text_pair, for errors.
 
     A missing text is an empty one; the preflight counts those. Raises `UserError` for a column that
     a split lacks or that holds no texts, and for one that is to be two things.
@@ -27,13 +34,17 @@ def canonical(
     wanted |= {text_pair: "text_pair"} if text_pair is not None else {}
     wanted |= {label: "label"} if label is not None else {}
     splits = columns.select(source.splits, wanted, source.name)
+    setting = dict(zip(("text", "text_pair"), flags, strict=True))
     for old, new in wanted.items():
         if new != "label":
-            splits = _as_strings(splits, new, f"the column {old!r} of {source.name}")
+            what = f"the column {old!r} of {source.name}"
+            splits = _as_strings(splits, new, what, setting[new])
     return splits
 
 
-def _as_strings(splits: "datasets.DatasetDict", column: str, what: str) -> "datasets.DatasetDict":
+def _as_strings(
+    splits: "datasets.DatasetDict", column: str, what: str, setting: str
+) -> "datasets.DatasetDict":
     import datasets
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -44,7 +55,7 @@ def _as_strings(splits: "datasets.DatasetDict", column: str, what: str) -> "data
         if not (pa.types.is_null(values.type) or _is_text(values.type)):
             raise UserError(
                 f"{what} holds {values.type} in {name}, not texts: name another"
-                f" (`{column}_column`), or write its values as strings"
+                f" (`{setting}`), or write its values as strings"
             )
         if values.null_count:
             filled = pc.fill_null(values.cast(pa.large_string()), "")

@@ -54,8 +54,8 @@ def load(path: Path) -> "tuple[datasets.DatasetDict, str]":
         return files.load(path)  # which says what is there
     groups, beside = _grouped(root, folders, texts)
     _tell_left_out(path, root, beside)
-    splits, digest = _read(root, groups)
-    _tell_encodings(path, splits)
+    splits, digest = read_groups(root, groups)
+    tell_encodings(path, splits)
     return splits, digest
 
 
@@ -219,7 +219,7 @@ def _split_of(folder: Path) -> str | None:
     return CANONICAL.get(last)
 
 
-def _read(root: Path, groups: Groups) -> "tuple[datasets.DatasetDict, str]":
+def read_groups(root: Path, groups: Groups) -> "tuple[datasets.DatasetDict, str]":
     """Return the splits through their Arrow copies, and the fingerprint of all files."""
     import datasets
 
@@ -278,7 +278,7 @@ def _batches(
     return schema, batches
 
 
-def _tell_encodings(path: Path, splits: "datasets.DatasetDict") -> None:
+def tell_encodings(path: Path, splits: "datasets.DatasetDict") -> None:
     """A note where texts are not UTF-8: Latin-1 never fails, and so may be wrong."""
     odd = [
         (split, place)

@@ -1,16 +1,29 @@
-"""What the logits of a batch of pieces of documents are worth, where the true tokens are known."""
+"""What the logits of a batch of pieces of texts are worth, where the true tokens are known."""
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tasks.base import Batch, Outputs
+from tasks.base import Batch, Evaluated, Outputs
 from tasks.kinds.losses import IGNORED
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from tasks.base import WrongPrediction
+    from tasks.metrics.documents import DocumentMetric
+
 MOST_LOGITS = 2**24
 """Logits that an evaluation holds at once, 64 MiB in float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class GuessedTokens:
+    """The likeliest token at each learned place of a piece of a text."""
+
+    tokens: "np.ndarray"  # int64 [tokens]
 
 
 def apart(values: "Tensor", batch: Batch) -> "list[np.ndarray]":
@@ -36,3 +49,44 @@ def measured(model: Any, batch: Batch, rows: int) -> Outputs:
         parts.append(((total - true).masked_fill(labels == IGNORED, 0), guess, score - total))
     columns = (torch.cat(column) for column in zip(*parts, strict=True))
     return dict(zip(("loss", "guess", "score"), columns, strict=True))
+
+
+def count(accumulator: "DocumentMetric", seen: Evaluated[GuessedTokens]) -> None:
+    """Count a batch: bits and bytes, right guesses and tokens of each piece."""
+    import numpy as np
+
+    assert seen.loss.terms is not None, "nothing is smoothed where it is measured"
+    targets = seen.batch.targets
+    pairs = list(zip(seen.predictions, seen.references, strict=True))
+    sums = [
+        seen.loss.terms.double().sum(1).cpu().numpy() / math.log(2),
+        targets["bytes"].cpu().numpy(),
+        [int((guess.tokens == truth).sum()) for guess, truth in pairs],
+        [len(truth) for _, truth in pairs],
+    ]
+    ids, numbers = (one.cpu().numpy() for one in (seen.batch.ids, targets["documents"]))
+    accumulator.count(ids, np.stack(sums, axis=1), numbers)
+
+
+def worst_guesses(
+    seen: Evaluated[GuessedTokens], shown: Callable[[int], str]
+) -> "list[WrongPrediction]":
+    """Return of each piece the wrong guess at the least likely token; see `WrongPrediction`.
+
+    Args:
+        shown: a token as people read it.
+    """
+    assert seen.loss.terms is not None, "nothing is smoothed where it is measured"
+    pairs = zip(seen.predictions, seen.references, strict=True)
+    losses = apart(seen.loss.terms, seen.batch)
+    scores = apart(seen.outputs["score"].exp(), seen.batch)
+    found: list[WrongPrediction] = []
+    for row, (guess, truth), own, score in zip(
+        seen.batch.ids.tolist(), pairs, losses, scores, strict=True
+    ):
+        wrong = (guess.tokens != truth).nonzero()[0]
+        if len(wrong):
+            i = int(wrong[own[wrong].argmax()])
+            names = shown(int(truth[i])), shown(int(guess.tokens[i]))
+            found.append((float(own[i]), row, *names, float(score[i])))
+    return found

@@ -87,13 +87,19 @@ def encodings(
 
 def whole(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     """Return the token ids of each text, however long, without tokens around it."""
+    return [document.ids for document in whole_encodings(texts, tokenizer)]
+
+
+def whole_encodings(texts: Sequence[str], tokenizer: Any) -> "list[Encoding]":
+    """Return what the package tokenizers makes of each text, however long, without tokens around
+    it."""
     backend = tokenizer.backend_tokenizer
     with panics.told("the tokenizer fails on a text"), _as_it_was(backend):
         backend.encode_special_tokens = tokenizer.split_special_tokens
         backend.no_padding()
         backend.no_truncation()
-        encoded = backend.encode_batch(list(texts), add_special_tokens=False)
-    return [document.ids for document in encoded]
+        encoded: list[Encoding] = backend.encode_batch(list(texts), add_special_tokens=False)
+    return encoded
 
 
 @contextlib.contextmanager

@@ -1,17 +1,25 @@
 """How a text is gone on with: what a user asks for, and the text as it grows token by token."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, Self
 
-from tasks.bounds import Bounded, Bounds, Count, NotNegative, Seed
+from tasks.bounds import (
+    LARGEST_FLOAT32,
+    Bounded,
+    Bounds,
+    Count,
+    CountOrZero,
+    NotNegative,
+    Positive,
+    Seed,
+)
 from tasks.errors import UserError
+from tasks.writes import Reason
 
 UpToOne = Annotated[float, Bounds(0, 1, above=True)]
-
-Reason = Literal["stop", "length"]
-"""Why a text ends: its end came, that of the document or a text of `stop`; or it is as long as it
-may be."""
+Exponent = Annotated[float, Bounds(-LARGEST_FLOAT32, LARGEST_FLOAT32)]
 
 INCOMPLETE = "\ufffd"
 """What a decoder puts in the place of bytes that are no character yet."""
@@ -20,17 +28,33 @@ INCOMPLETE = "\ufffd"
 @dataclass(frozen=True)
 class WritingArgs(Bounded):
     """How a text goes on. The likeliest token comes next, unless one of the flags of a draw is
-    given."""
+    given, or the model's generation_config.json asks for something else."""
 
     max_new_tokens: Count = 128
     """tokens that are written at most; the model's context ends a text as well"""
+    min_new_tokens: CountOrZero | None = None
+    """tokens before which the model does not end a text; one of stop does"""
     temperature: NotNegative | None = None
     """draw each token; logits are divided by it, so that less than 1 sharpens their probabilities;
     0 takes the likeliest"""
     top_p: UpToOne | None = None
     """draw among the likeliest tokens whose probabilities together reach it"""
+    num_beams: Count | None = None
+    """texts that are kept at once, of which the one with the best score is given; no draws"""
+    length_penalty: Exponent | None = None
+    """of beams: scores are divided by the length to this power (1 by default), so that more than 0
+    favours long texts"""
+    repetition_penalty: Positive | None = None
+    """more than 1: tokens that prompt and text have already become less likely"""
+    no_repeat_ngram_size: CountOrZero | None = None
+    """no so many tokens come twice in a row; 0: they may"""
     stop: tuple[str, ...] = ()
-    """texts that end what is written, and are left out of it"""
+    """texts that end what is written, and are left out of it; of beams, the best text is cut"""
+    regex: str | None = None
+    """regular expression that the whole text matches; with the package llguidance"""
+    json_schema: str | None = None
+    """JSON schema that the text matches: a file, or the schema itself; with the package
+    llguidance"""
     seed: Seed | None = None
     """of a draw (default 0): the same seed and prompt give the same text, in whatever batch"""
 
@@ -38,6 +62,11 @@ class WritingArgs(Bounded):
         super().__post_init__()
         if "" in self.stop:
             raise UserError("`stop` has an empty text, which would end every text at once")
+        if (self.min_new_tokens or 0) > self.max_new_tokens:
+            raise UserError(
+                f"`min_new_tokens` {self.min_new_tokens} is more than `max_new_tokens` "
+                f"{self.max_new_tokens}"
+            )
 
 
 @dataclass(frozen=True)
@@ -55,20 +84,55 @@ class Writing(WritingArgs):
                 f"`temperature` 0 takes the likeliest token, and `{given[0]}` is of a draw: leave "
                 "one of them away"
             )
+        if (self.num_beams or 1) > 1 and self._of_a_draw and self.temperature != 0:
+            raise UserError(
+                f"`{next(iter(self._of_a_draw))}` is of a draw, and `num_beams` {self.num_beams} "
+                "draw nothing: leave one of them away"
+            )
 
     @property
-    def sampling(self) -> dict[str, Any]:
-        """Return the fields of a `Decoding` that differ from greedy decoding."""
-        asked = (self.temperature, self.top_k, self.top_p, self.seed)
-        if self.temperature == 0 or all(one is None for one in asked):
-            return {}
-        found = {
-            "temperature": self.temperature,
-            "top_k": self.top_k,
-            "top_p": self.top_p,
-            "seed": self.seed,
-        }
-        return {"do_sample": True} | {k: v for k, v in found.items() if v is not None}
+    def _of_a_draw(self) -> dict[str, Any]:
+        names = ("temperature", "top_k", "top_p", "seed")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return what is asked for as fields of a `Decoding`; what is left open is the model's."""
+        names = ("num_beams", "length_penalty", "repetition_penalty", "no_repeat_ngram_size")
+        found = {name: getattr(self, name) for name in (*names, "min_new_tokens")}
+        found = {name: value for name, value in found.items() if value is not None}
+        if self.temperature == 0:
+            return found | {"do_sample": False}
+        return found | ({"do_sample": True} | self._of_a_draw if self._of_a_draw else {})
+
+    def settings_for(self, tokenizer: Any) -> dict[str, Any]:
+        """Return `settings`, and what a text of this tokenizer has to match.
+
+        Raises `UserError` as `tasks.nlp.constrained` does.
+        """
+        if self.regex is None and self.json_schema is None:
+            return self.settings
+        from tasks.nlp.constrained import Constraint, grammar_of
+
+        grammar = grammar_of(self.regex, self.json_schema)
+        assert grammar is not None, "one of them is given"
+        return self.settings | {"constraint": Constraint(grammar, tokenizer)}
+
+    def changed(self, settings: Mapping[str, Any]) -> Self:
+        """Return a copy with some settings changed.
+
+        Raises `UserError` for one that is not known, out of bounds, or contradicts another.
+        """
+        known = [each.name for each in fields(self)]
+        if unknown := next((name for name in settings if name not in known), None):
+            raise UserError(
+                f"no setting of a text is called {unknown!r}", hint=f"there are {', '.join(known)}"
+            )
+        stop = settings.get("stop", self.stop)
+        stop = (stop,) if isinstance(stop, str) else tuple(stop)
+        schema = settings.get("json_schema", self.json_schema)
+        schema = json.dumps(schema) if isinstance(schema, Mapping) else schema
+        return replace(self, **{**settings, "stop": stop, "json_schema": schema})
 
 
 @dataclass(frozen=True)
@@ -79,12 +143,30 @@ class Continuation:
     finish_reason: Reason
 
 
+Decode = Callable[[Sequence[int]], str]
+"""Gives the text of token ids."""
+
+
+def behind(token: int, decode: Decode) -> Decode:
+    """Return a `decode` for what stands behind a token.
+
+    Some tokenizers (SentencePiece's, as Llama 2 has it) leave out the blank before the first word
+    of what they decode, as before that of a text; behind another word it is a part of the text.
+    """
+
+    def decode_behind(ids: Sequence[int]) -> str:
+        if not ids:
+            return ""
+        both, alone = decode([token, ids[0]]), (decode([token]), decode(ids[:1]))
+        return " " * (both == " ".join(alone)) + decode(ids)
+
+    return decode_behind
+
+
 class GrowingText:
     """A text that is written token by token."""
 
-    def __init__(
-        self, decode: Callable[[Sequence[int]], str], stop: Sequence[str], limit: int
-    ) -> None:
+    def __init__(self, decode: Decode, stop: Sequence[str], limit: int) -> None:
         """
         Args:
             decode: the text of token ids.

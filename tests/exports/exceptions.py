@@ -17,6 +17,7 @@ NO_SCAN_IN_EXECUTORCH = Obstacle("`scan`", "Propagating input shapes failed")
 ONE_SIZE_IN_XNNPACK = Obstacle("`aten.convolution`", "Propagating input shapes failed")
 BATCH_OF_EXECUTORCH = Obstacle("`aten.sum`", "operator aten::sum.IntList_out")
 ONLY_IN_ONNX = Obstacle("encoder and decoder with a cache", "no encoder and decoder with a cache")
+ONE_IN_ONNX = Obstacle("a model with a cache", "no model with a cache")
 NOT_YET = Obstacle("a cache of keys and values", "no verb 'export'")
 
 EXCEPTIONS: dict[tuple[str, str], Obstacle] = {
@@ -28,8 +29,11 @@ EXCEPTIONS: dict[tuple[str, str], Obstacle] = {
     ("wav2vec2_ctc_unmasked", "executorch"): ONE_SIZE_IN_XNNPACK,
     ("conformer_ctc", "executorch"): BATCH_OF_EXECUTORCH,
     **{
-        (model, runtime): NOT_YET
-        for model in ("gpt_lm", "t5_seq2seq")
+        ("gpt_lm", runtime): ONE_IN_ONNX
+        for runtime in ("pt2", "aoti", "executorch", "torchscript", "openvino")
+    },
+    **{
+        ("t5_seq2seq", runtime): NOT_YET
         for runtime in ("onnx", "pt2", "aoti", "executorch", "torchscript", "openvino")
     },
     **{

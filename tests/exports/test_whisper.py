@@ -124,19 +124,21 @@ def test_transformers_reads_it(exported: Path) -> None:
     theirs = exporters.ExportedModel.from_pretrained(exported / "artifacts" / "onnx")
     features = _features(2)
     found = theirs.runners["encoder"](input_features=torch.from_numpy(features))
-    ours = _writer(exported).call("encoder", {"input_features": onnx_generation._value(features)})
+    ours = _writer(exported).call(
+        "encoder", {"input_features": onnx_generation.ort_value(features)}
+    )
     np.testing.assert_array_equal(found["last_hidden_state"], ours["last_hidden_state"].numpy())
 
 
-def _writer(folder: Path) -> onnx_generation.OnnxGenerativeRunner:
+def _writer(folder: Path) -> onnx_generation.OnnxEncoderDecoder:
     from zoo import runtimes
 
     writer = runtimes.load(folder, "onnx", threads=1)
-    assert isinstance(writer, onnx_generation.OnnxGenerativeRunner)
+    assert isinstance(writer, onnx_generation.OnnxEncoderDecoder)
     return writer
 
 
-def _texts(runner: onnx_generation.OnnxGenerativeRunner, features: np.ndarray) -> np.ndarray:
+def _texts(runner: onnx_generation.OnnxEncoderDecoder, features: np.ndarray) -> np.ndarray:
     return sequences(runner, {"input_features": features})
 
 
@@ -271,14 +273,14 @@ def test_what_was_exported_before_outputs_had_kinds(copy: Path) -> None:
 
 
 def _cache_off_by_one(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    runner = onnx_generation.OnnxGenerativeRunner
+    runner = onnx_generation.OnnxEncoderDecoder
     step = runner.step
 
     def wrong(self: Any, session: Session, tokens: np.ndarray) -> np.ndarray:
         logits = step(self, session, tokens)
         cache = session.state
         for name in [name for name in cache if name.startswith("past_")]:
-            cache[name] = onnx_generation._value(cache[name].numpy()[:, :, :-1])
+            cache[name] = onnx_generation.ort_value(cache[name].numpy()[:, :, :-1])
         return logits
 
     patch.setattr(runner, "step", wrong)

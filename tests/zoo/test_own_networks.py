@@ -59,6 +59,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         "gru": {"cell": "gru", "pooling": "last"},
         "he": {"initialization": "he"},
         "relu": {"cell": "rnn", "hidden_act": "relu"},
+        "heads": {"pooling": "multi_head", "attention_heads": 2},
     },
 }
 """Other shapes of a network, which have other weights."""

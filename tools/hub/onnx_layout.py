@@ -23,9 +23,15 @@ from zoo.runtimes import artifacts
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 
-ENDINGS = {"fp32": "", "int8-dynamic": "_int8", "int8-static": "_quantized"}
-"""The end of a file's name by its numerics. transformers.js reads them as the dtypes fp32, int8 and
-q8."""
+ENDINGS = {
+    "fp32": "",
+    "int8-dynamic": "_int8",
+    "int8-static": "_quantized",
+    "int8-weight-only": "_int8_weights",
+    "int4-weight-only": "_q4",
+}
+"""The end of a file's name by its numerics. transformers.js reads them as the dtypes fp32, int8, q8
+and q4; it has none for weights alone in 8 bits."""
 LARGEST_FILE = 1_900_000_000
 """Bytes of weights that go into the program: protobuf holds less than 2 GiB."""
 IN_REPO = "in_repo"

@@ -2,11 +2,12 @@
 
 import shlex
 from pathlib import Path
-from typing import Any
 
 from tools.hub import layout
 from tools.hub.onnx_layout import IN_REPO
 from zoo.model.modality import Modality, modality_of
+from zoo.runtimes.artifacts import Artifact
+from zoo.runtimes.onnx_generation import PROGRAMS
 
 BASE = "variant_of"
 """The key of a published zoo.json that names the repo with the weights."""
@@ -27,7 +28,7 @@ def card(folder: Path) -> str:
     said |= {"library_name": "onnx", "tags": ["onnx", *said.get("tags", [])]}
     said |= {"base_model": base, "base_model_relation": "quantized"}
     rows = [
-        (code(place), code(str(artifact.deployment)), "int8" if _is_int8(artifact) else "fp32")
+        (code(place), code(str(artifact.deployment)), _bits(artifact))
         for artifact in found.artifacts
         for name, place in artifact.manifest[IN_REPO].items()
         if name.endswith(".onnx")
@@ -38,7 +39,7 @@ def card(folder: Path) -> str:
         "metrics and how it was trained.",
         table(("file", "deployment", "weights"), rows, numbers=3),
         "## Use",
-        _use(repo, modality_of(found.entry), rows[0][0].strip("`")),
+        _use(repo, found.artifacts[0], modality_of(found.entry), rows[0][0].strip("`")),
         *deployments.section(Facts(found)),
         "## Verify",
         f"Every measured number here is a fact of `{layout.EVIDENCE}`: its id stands behind it as "
@@ -48,12 +49,15 @@ def card(folder: Path) -> str:
     return f"---\n{metadata.dump(said)}\n---\n\n" + "\n\n".join(paragraphs) + "\n"
 
 
-def _is_int8(artifact: Any) -> bool:
-    return str(artifact.deployment.numerics).startswith("int8")
+def _bits(artifact: Artifact) -> str:
+    numerics = artifact.deployment.numerics
+    return numerics.partition("-")[0] if numerics.startswith("int") else "fp32"
 
 
-def _use(repo: str, modality: Modality, program: str) -> str:
+def _use(repo: str, artifact: Artifact, modality: Modality, program: str) -> str:
     imports, made = modality.program_inputs(repo)
+    if PROGRAMS in artifact.manifest:  # a cache is among its inputs
+        imports, made = [], []
     lines = [
         "import onnxruntime",
         "from huggingface_hub import hf_hub_download",

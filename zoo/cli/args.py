@@ -98,7 +98,7 @@ class ExportArgs(Bounded):
     """folder of the checkpoint"""
     runtime: str
     """what to export to: onnx, openvino, pt2, aoti, executorch, torchscript; with numerics where it
-    has them: openvino+bf16"""
+    has them: openvino+bf16. word_vectors: word2vec, its text format"""
     data: str | None = None
     """data to prove it with; that of the training by default"""
     opset: Count | None = None
@@ -143,12 +143,13 @@ class PruneArgs(Bounded):
 
 @dataclass(frozen=True)
 class QuantizeArgs(Bounded):
-    """An int8 program of a checkpoint, under a contract for accuracy and speed."""
+    """A quantized program of a checkpoint, under a contract for accuracy and speed."""
 
     checkpoint: tyro.conf.Positional[Path]
     """folder of the checkpoint"""
     max_drop: MaxDrop = 0.005
-    """most that the task's main metric may lose, absolute, on the validation split"""
+    """most that the task's main metric may lose on the validation split, absolute; of bits per byte
+    as a share of them"""
     min_speedup: Positive = 1.2
     """least speedup over eager fp32, on the same threads; the whole interval must reach it"""
     batch_size: Count = 1

@@ -129,7 +129,10 @@ def _export(entry: Entry, arguments: Sequence[str]) -> int:
     default = kind(ExportArgs(tyro.MISSING, tyro.MISSING))
     args = parse(entry, "export", arguments, default, kind)
     from zoo.deploy.export import export_checkpoint
+    from zoo.deploy.file_formats import export_file
 
+    if export_file(entry, args.common) is not None:
+        return 0
     return _unless_refused(entry, export_checkpoint, args.common)
 
 
@@ -193,8 +196,9 @@ USUAL = {
     ),
     "evaluate": ("data", "split", "max_eval_samples", "deployment", "device", "mistakes"),
     "predict": (
-        *("text", "prompt", "file", "image", "audio", "stream", "max_new_tokens", "temperature"),
-        *("top_p", "stop", "seed", "output", "format", "top_k", "batch_size"),
+        *("text", "prompt", "file", "interactive", "image", "audio", "stream", "max_new_tokens"),
+        *("temperature", "top_p", "num_beams", "stop", "seed", "draft"),
+        *("output", "format", "top_k", "batch_size"),
         *("deployment", "device", "zero_shot", "labels"),
     ),
     "quantize": (

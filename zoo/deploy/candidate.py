@@ -16,6 +16,7 @@ from zoo.deploy.export import EvalSplit, ExportSource, quiet
 from zoo.deploy.proof import Proof
 from zoo.evaluation.paired_test import MetricDrop, drop
 from zoo.measure import ArmFailed
+from zoo.measure.workload import Forward, Workload
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
@@ -104,6 +105,7 @@ class DeploymentBuilder:
         threads: int | None = None,
         device: str = "cpu",
         source: "Evaluation | None" = None,
+        workload: Workload | None = None,
     ) -> None:
         """
         Args:
@@ -111,8 +113,10 @@ class DeploymentBuilder:
             device: that all run on whose runtimes know it; other artifacts run on their runtime's
                 own.
             source: what `BASELINE` reaches on them, where that is known.
+            workload: that is timed; by default one sample.
         """
         self.original, self.staging, self.validation = original, staging, validation
+        self.workload = workload or Forward()
         self.threads, self.device = threads, device
         if source is not None:
             self.source = source
@@ -185,7 +189,9 @@ class DeploymentBuilder:
     def arm(self, candidate: Candidate, inputs: Path, threads: int) -> "Arm":
         """Return what is timed of it; see `zoo.deploy.timed`."""
         folder, name = self.original.checkpoint.folder, candidate.name
-        return timed.arm(name, candidate.artifact, folder, inputs, threads, self.device)
+        return timed.arm(
+            name, candidate.artifact, folder, inputs, self.workload, threads, self.device
+        )
 
 
 def fault_of(error: Exception) -> str:

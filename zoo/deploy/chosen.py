@@ -92,7 +92,7 @@ def confirm(
 def measured_where(device: str, threads: int, workload: Workload) -> dict[str, Any]:
     """Return what the facts of one timing share."""
     run = uuid.uuid4().hex
-    return {"run": run, "device": device, "threads": threads, "workload": dict(workload.sizes)}
+    return {"run": run, "device": device, "threads": threads, "workload": workload.record()}
 
 
 def speed_fact(

@@ -280,7 +280,7 @@ def build(
             if not runtime.has_stages:
                 raise UserError(
                     f"{original.checkpoint.entry.name} can't be exported to {deployment}, which "
-                    "has no encoder and decoder with a cache here: export it to onnx"
+                    f"has no {' and '.join(stages)} with a cache here: export it to onnx"
                 )
             more = module.export_stages(stages, model, staging, **options)
         else:

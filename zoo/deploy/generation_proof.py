@@ -1,7 +1,14 @@
 """The proof of what generates text: token for token what transformers' `generate` gives of the fp32
-source."""
+source.
 
-from collections.abc import Iterable, Mapping, Sequence
+An encoder-decoder writes about its inputs, as its generation config says. A decoder goes on with
+prompts: each alone, and all in a batch, padded on the left; greedily and by beams; and one up to
+the longest text that the checkpoint takes.
+"""
+
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,11 +16,22 @@ import torch
 import transformers
 
 from tasks.base import Batch
+from tasks.errors import foreign
+from zoo.generation.decoding import Decoding, SpecialTokens
 from zoo.generation.generate import sequences
+from zoo.generation.writer import TokenWriter, left_padded
 from zoo.runtimes.stages import GenerativeRunner
 
 if TYPE_CHECKING:
     from zoo.deploy.proof import Proof
+
+PROMPTS = 7
+"""Texts whose beginnings are gone on with."""
+NEW_TOKENS = 24
+BEAMS = 3
+CLOSE = 1e-4
+"""Nats between two tokens of the source that are as likely as each other: fp32, added up in another
+order, may take either."""
 
 
 def prove(
@@ -52,7 +70,7 @@ def _compare(
     try:
         ours = sequences(runner, {model.main_input_name: features.numpy()})
     except Exception as error:  # each runtime has its own
-        proof.faults.append(f"{place}: {str(error).strip()[:200] or type(error).__name__}")
+        proof.faults.append(f"{place}: {foreign(error).strip()[:200] or type(error).__name__}")
         return
     pad = model.generation_config.pad_token_id
     for name, mine, its in zip(names, _text(ours, pad), _text(theirs, pad), strict=True):
@@ -62,11 +80,131 @@ def _compare(
             return
 
 
-def _of_transformers(model: Any, features: torch.Tensor) -> np.ndarray:
+def _of_transformers(model: Any, *inputs: torch.Tensor, **more: Any) -> np.ndarray:
     """Return what `generate` of transformers writes; it shares no code with our loop."""
     plain = getattr(transformers, type(model).__name__)
-    texts: np.ndarray = plain.generate(model, features).numpy()
+    texts: np.ndarray = plain.generate(model, *inputs, **more).numpy()
     return texts
+
+
+def prove_prompts(
+    proof: "Proof", writer: TokenWriter, model: Any, longest: int, real: Iterable[Batch]
+) -> None:
+    """Compares what is written behind prompts; what differs is a fault.
+
+    Args:
+        model: the source, on the processor.
+        longest: tokens of a text at most, its prompt among them.
+        real: texts, padded on the right, whose beginnings are prompts; where there are none, they
+            are drawn.
+    """
+    known = itertools.islice(_beginnings(real, longest), PROMPTS)
+    prompts = list(known) or _drawn(model, longest)
+    limit = min(NEW_TOKENS, longest - max(map(len, prompts)))
+    with _plain_config(model) as (ends, pad):
+        special = SpecialTokens(ends, pad)
+        for beams in (1, BEAMS):
+            decoding = Decoding(max_new_tokens=limit, num_beams=beams)
+            for chosen in (*([one] for one in prompts), prompts):
+                _compare_prompts(proof, writer, model, chosen, special, decoding)
+        last = (prompts[-1] * longest)[: longest - limit]
+        decoding = Decoding().fixed_length(limit)
+        _compare_prompts(proof, writer, model, [last], special, decoding)
+
+
+def _compare_prompts(
+    proof: "Proof",
+    writer: TokenWriter,
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    special: SpecialTokens,
+    decoding: Decoding,
+) -> None:
+    inputs = left_padded(prompts, special.pad)
+    place = f"batch {len(prompts)}, {inputs['input_ids'].shape[1]} tokens"
+    place += f", {decoding.num_beams} beams" if decoding.num_beams > 1 else ""
+    with torch.inference_mode():
+        tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+        settings = {
+            name: getattr(decoding, name)
+            for name in ("max_new_tokens", "min_new_tokens", "num_beams")
+        }
+        theirs = _of_transformers(model, **tensors, **settings)[:, inputs["input_ids"].shape[1] :]
+    try:
+        ours = sequences(writer.make_runner(special, decoding), inputs)
+    except Exception as error:  # each runtime has its own
+        proof.faults.append(f"{place}: {foreign(error).strip()[:200] or type(error).__name__}")
+        return
+    stops = {*special.eos, special.pad}
+    for prompt, mine, its in zip(prompts, ours.tolist(), theirs.tolist(), strict=True):
+        mine, its = _until(mine, stops), _until(its, stops)
+        proof.tokens += len(its)
+        if (fault := difference(mine, its)) and not _is_tie(model, prompt, mine, its, decoding):
+            proof.faults.append(f"a prompt ({place}) is gone on with otherwise: {fault}")
+            return
+
+
+def _is_tie(
+    model: Any, prompt: Sequence[int], ours: list[int], theirs: list[int], decoding: Decoding
+) -> bool:
+    """Return whether the source finds both texts as likely as each other: of greedy ones up to the
+    first token that differs, of beams the whole of them."""
+    if decoding.num_beams == 1:
+        place = next(
+            (i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b),
+            min(len(ours), len(theirs)),
+        )
+        if place == min(len(ours), len(theirs)):
+            return False
+        ours, theirs = ours[: place + 1], theirs[: place + 1]
+    return (
+        len(ours) == len(theirs)
+        and abs(_log_probability(model, prompt, ours) - _log_probability(model, prompt, theirs))
+        < CLOSE
+    )
+
+
+def _log_probability(model: Any, prompt: Sequence[int], text: Sequence[int]) -> float:
+    """Return the log probability of a text behind a prompt, in nats."""
+    ids = torch.tensor([[*prompt, *text]])
+    with torch.inference_mode():
+        logits = model(input_ids=ids).logits[0, len(prompt) - 1 : -1].double()
+    own = logits.log_softmax(-1).gather(1, torch.tensor(text)[:, None])
+    return float(own.sum())
+
+
+@contextlib.contextmanager
+def _plain_config(model: Any) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Let a model write the likeliest tokens, whatever its generation config asks for; gives the
+    tokens that end its texts, and the one that pads."""
+    before = model.generation_config
+    ends, pad = before.eos_token_id, before.pad_token_id
+    ends = [] if ends is None else list(ends) if isinstance(ends, list) else [ends]
+    pad = int(pad if pad is not None else (ends or [0])[0])
+    model.generation_config = transformers.GenerationConfig(
+        bos_token_id=before.bos_token_id, eos_token_id=ends or None, pad_token_id=pad
+    )
+    try:
+        yield tuple(map(int, ends)), pad
+    finally:
+        model.generation_config = before
+
+
+def _beginnings(real: Iterable[Batch], longest: int) -> Iterator[list[int]]:
+    """Yield prompts of different lengths, a third of the longest text at most."""
+    for batch in real:
+        masks = batch.inputs["attention_mask"] != 0
+        for ids, mask in zip(batch.inputs["input_ids"], masks, strict=True):
+            most = max(1, longest // 3)
+            yield ids[mask][: max(1, min(most, int(mask.sum()) // 2))].tolist()
+
+
+def _drawn(model: Any, longest: int) -> list[list[int]]:
+    """Return prompts of random tokens."""
+    rng, most = np.random.default_rng(0), max(1, longest // 3)
+    lengths = np.linspace(1, most, PROMPTS).astype(int)
+    vocabulary = int(model.config.get_text_config().vocab_size)
+    return [rng.integers(0, vocabulary, length).tolist() for length in lengths]
 
 
 def difference(ours: Sequence[int], theirs: Sequence[int]) -> str | None:
@@ -82,3 +220,8 @@ def difference(ours: Sequence[int], theirs: Sequence[int]) -> str | None:
 def _text(rows: np.ndarray, pad: int) -> list[list[int]]:
     """Return each row's tokens without the padding."""
     return [row[: np.flatnonzero(row != pad).max(initial=-1) + 1].tolist() for row in rows]
+
+
+def _until(row: list[int], stops: set[int]) -> list[int]:
+    """Return a row's tokens before the first that ends it or pads."""
+    return row[: next((i for i, token in enumerate(row) if token in stops), len(row))]

@@ -25,6 +25,7 @@ from tasks.arrays import to_numpy
 from tasks.base import Generates, OutputKind, Task
 from tasks.errors import UserError
 from tasks.printing import print_lines
+from tasks.writes import Writes
 from zoo.deploy import parity
 from zoo.runtimes.deployment import Deployment
 from zoo.store import evidence, typed
@@ -232,7 +233,7 @@ def _of(
     raws = _raw_inputs(rows.select(range(min(TRIED, len(rows)))))
     models = original.model, exported
     with torch.inference_mode():
-        if isinstance(task, Generates):
+        if isinstance(task, Generates | Writes):
             best = _written_alike(task, models, raws, count)
         else:
             best = _nearest(task, models, raws, runner.deployment.numerics)[:count]

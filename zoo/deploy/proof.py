@@ -161,15 +161,15 @@ def prove(
     """
     proof = Proof(str(runner.deployment), digest(task, rows))
     source = ReferenceModel(model, runner.signature.outputs)
+    stepwise = None
     if isinstance(runner, GenerativeRunner):
-        smallest = ({"batch": batch, modality.axis: 1} for batch in BATCHES)
-        drawn = (modality.random_inputs(runner.signature, sizes, model, seed) for sizes in smallest)
-        generation_proof.prove(proof, runner, model, drawn, real_batches(task, rows))
+        _prove_texts(proof, runner, model, modality, real_batches(task, rows), seed)
+        stepwise = runner.step_by_step()
     for sizes in sweep(runner.signature, modality.axis):
         inputs = modality.random_inputs(runner.signature, sizes, model, seed)
         _compare(proof, runner, source, inputs, sizes, "random")
-        if isinstance(runner, GenerativeRunner):
-            _compare(proof, runner.step_by_step(), source, inputs, sizes, "stepwise random")
+        if stepwise is not None:
+            _compare(proof, stepwise, source, inputs, sizes, "stepwise random")
     for batch in real_batches(task, rows):
         inputs = arrays(batch)
         sizes = runner.signature.check(inputs)
@@ -179,6 +179,28 @@ def prove(
         _arrange(proof, runner, source, task, rows[:ARRANGED_ROWS])
     _past_the_longest(proof, runner, modality, model, seed)
     return proof
+
+
+def _prove_texts(
+    proof: Proof,
+    runner: GenerativeRunner,
+    model: "nn.Module",
+    modality: "Modality",
+    real: Iterator[Batch],
+    seed: int,
+) -> None:
+    """Compares texts, of numerics that are the source's: what rounds more writes other ones, and
+    its logits tell whether it is sound."""
+    if parity.tolerance_of(runner.deployment.numerics).multiple is None:
+        return
+    if (writer := runner.writer()) is not None:
+        longest = runner.signature.limits[modality.axis][1]
+        assert longest is not None, "a text has an end"
+        generation_proof.prove_prompts(proof, writer, model, longest, real)
+        return
+    smallest = ({"batch": batch, modality.axis: 1} for batch in BATCHES)
+    drawn = (modality.random_inputs(runner.signature, sizes, model, seed) for sizes in smallest)
+    generation_proof.prove(proof, runner, model, drawn, real)
 
 
 def sweep(signature: Signature, varying: str) -> Iterator[dict[str, int]]:

@@ -1,16 +1,19 @@
 """A deployment as the stopwatch takes it: a function without arguments (`zoo.measure.Arm`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from tasks.errors import UserError
 
 if TYPE_CHECKING:
     from zoo.deploy.export import ExportSource
     from zoo.measure import Arm
     from zoo.measure.workload import Workload
     from zoo.runtimes.artifacts import Artifact
+    from zoo.runtimes.runner import Runner
     from zoo.runtimes.signature import Signature
 
 TARGET = "zoo.deploy.timed:call"
@@ -45,6 +48,7 @@ def arm(
     artifact: "Artifact | None",
     checkpoint: Path,
     inputs: Path,
+    workload: "Workload",
     threads: int,
     device: str = "cpu",
 ) -> "Arm":
@@ -54,6 +58,7 @@ def arm(
         artifact: that is not in its place yet; None: what lies in the checkpoint.
     """
     from zoo.measure import Arm
+    from zoo.measure.workload import Generate
 
     kwargs = {
         "checkpoint": str(checkpoint),
@@ -64,6 +69,8 @@ def arm(
     }
     if artifact is not None:
         kwargs["artifact"] = str(artifact.folder)
+    if isinstance(workload, Generate):
+        kwargs["new_tokens"] = workload.new_tokens
     return Arm(deployment, TARGET, kwargs, threads)
 
 
@@ -74,12 +81,16 @@ def call(
     artifact: str | None = None,
     device: str = "cpu",
     threads: int | None = None,
+    new_tokens: int = 0,
 ) -> Callable[[], Any]:
     """Loads a deployment; what is returned runs it once.
 
     Args:
         inputs: an .npz file with the arrays of a batch, by name.
         artifact: folder of an artifact that is not in its place yet.
+        new_tokens: that are written behind the batch, of prompts; 0: it is computed as a whole.
+
+    Raises `UserError` for a deployment that is to write, and can't.
     """
     from zoo import runtimes
     from zoo.runtimes.deployment import Deployment
@@ -104,8 +115,27 @@ def call(
     def once() -> Any:
         return runner.run(arrays)
 
+    if new_tokens:
+        once = _writing(runner, arrays, new_tokens)
+
     if device.startswith("cuda"):
         import torch
 
         once.synchronize = torch.cuda.synchronize  # type: ignore[attr-defined]
     return once
+
+
+def _writing(
+    runner: "Runner", prompts: Mapping[str, np.ndarray], new_tokens: int
+) -> Callable[[], Any]:
+    """Return what writes so many tokens behind prompts that are not padded, whatever they say."""
+    from zoo.generation.decoding import Decoding, SpecialTokens
+    from zoo.generation.generate import sequences
+    from zoo.runtimes.stages import writer_of
+
+    writer = writer_of(runner)
+    if writer is None:
+        raise UserError(f"{runner.deployment} writes no text: eager and onnx do")
+    decoding = Decoding().fixed_length(new_tokens)
+    made = writer.make_runner(SpecialTokens(eos=(), pad=0), decoding)
+    return lambda: sequences(made, prompts, decoding)

@@ -4,46 +4,57 @@ As `_beam_search` of transformers' `GenerationMixin` does it; length normalisati
 2016, "Google's Neural Machine Translation System", with length ** length_penalty as divisor.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from tasks.arrays import to_numpy
 from zoo.generation.decoding import Decoding
-from zoo.generation.session import Generative, Ids, Scores, Session, Suppression
+from zoo.generation.processors import LogitsProcessors
+from zoo.generation.session import Generative, Ids, Scores, Session
 
 NEVER = np.float32(-1e9)
 """The score of a beam that is not to be taken; below every sum of log probabilities."""
 
 
-def beam_search(runner: Generative, session: Session, decoding: Decoding) -> Iterator[Ids]:
-    """Yield the best text of each row token by token, int64 [rows] each, as `generate` does."""
-    beams, most = decoding.num_beams, decoding.max_new_tokens
+def beam_search(
+    runner: Generative, session: Session, decoding: Decoding, prompts: Sequence[Ids], limits: Ids
+) -> Iterator[Ids]:
+    """Yield the best text of each row token by token, int64 [rows] each, as `generate` does.
+
+    Args:
+        prompts: what the texts begin with (`zoo.generation.penalties.prompts_of`).
+        limits: tokens of each row at most, int64 [rows].
+    """
+    beams, most = decoding.num_beams, int(limits.max(initial=0))
     scores = to_numpy(session.logits)
     rows, vocabulary = scores.shape
-    suppression = Suppression(runner.special_tokens, decoding, vocabulary)
+    processors = LogitsProcessors(runner.special_tokens, decoding, vocabulary, prompts)
     runner.reorder(session, np.repeat(np.arange(rows), beams))
     scores = np.repeat(scores, beams, 0)
     # so many that `beams` of them go on even where all others end
-    kept = min(max(2, 1 + len(suppression.ends)) * beams, beams * vocabulary)
+    kept = min(max(2, 1 + len(processors.ends)) * beams, beams * vocabulary)
     going = Beams.start(rows, beams, most)
     ended = Beams.start(rows, beams, most)
     ended.scores[:] = NEVER
     is_text = np.zeros((rows, beams), bool)  # which of `ended` are: at first none
-    may_improve = np.ones(rows, bool)
+    may_improve = limits > 0
     for position in range(most):
         if position:
             tokens = going.tokens[:, :, position - 1].reshape(-1, 1)
             scores = to_numpy(runner.step(session, tokens)[:, -1])
-        totals = suppression(log_softmax(scores), position).reshape(rows, beams, vocabulary)
-        totals = (totals + going.scores[:, :, None]).reshape(rows, -1)
+        written = going.tokens[:, :, :position].reshape(rows * beams, position)
+        totals = processors(log_softmax(scores), written)
+        totals = totals.reshape(rows, beams, vocabulary) + going.scores[:, :, None]
+        totals = totals.reshape(rows, -1)
         best = largest(totals, kept)
         parents, tokens = np.divmod(best, vocabulary)
         found = going.take(parents)
         found.tokens[:, :, position] = tokens
         found.scores = np.take_along_axis(totals, best, 1)
         found.lengths[:] = position + 1
-        ends = np.isin(tokens, suppression.ends) | (position + 1 == most)
+        is_last = position + 1 >= limits
+        ends = np.isin(tokens, processors.ends) | is_last[:, None]
         # what has ended goes no further
         chosen = largest(found.scores + ends * NEVER, beams)
         going = found.take(chosen)
@@ -59,12 +70,12 @@ def beam_search(runner: Generative, session: Session, decoding: Decoding) -> Ite
         ended = ended.take(best)
         hoped = going.scores[:, 0] / np.float32((position + 1) ** decoding.length_penalty)
         worst = np.where(is_text, ended.scores.min(1, keepdims=True), NEVER)
-        may_improve &= (hoped[:, None] > worst).any(1)
+        may_improve &= (hoped[:, None] > worst).any(1) & ~is_last
         if not may_improve.any() or ends.all() or (is_text.all() and decoding.early_stopping):
             break
         own = np.take_along_axis(parents, chosen, 1) + np.arange(rows)[:, None] * beams
         runner.reorder(session, own.reshape(-1))
-    yield from _columns(ended, suppression.ends, runner.special_tokens.pad)
+    yield from _columns(ended, processors.ends, runner.special_tokens.pad)
 
 
 class Beams:

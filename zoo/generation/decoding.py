@@ -19,10 +19,18 @@ from tasks.bounds import (
     Seed,
 )
 from tasks.errors import UserError
+from tasks.writes import Constraint
 
 FILE = "generation_config.json"
 
 NEEDED = ("eos_token_id", "pad_token_id", "max_new_tokens")
+OF_DRAWS = ("temperature", "top_k", "top_p")
+OF_BEAMS = ("length_penalty", "early_stopping")
+OF_ALL = ("repetition_penalty", "no_repeat_ngram_size", "min_new_tokens")
+FOLLOWED = frozenset(("do_sample", "num_beams", *OF_DRAWS, *OF_BEAMS, *OF_ALL))
+"""Fields of a generation config that say how a decoder chooses its tokens."""
+USUAL_TOP_K = 50
+"""What transformers takes where a config that asks for draws names no `top_k`."""
 KNOWN = frozenset(
     (
         *NEEDED,
@@ -37,6 +45,7 @@ KNOWN = frozenset(
         # what makes no difference here
         "alignment_heads",
         "bos_token_id",
+        "cache_implementation",
         "is_multilingual",
         "max_initial_timestamp_index",
         "max_length",
@@ -77,6 +86,13 @@ class Decoding(Bounded):
     """of beams: the sum of log probabilities is divided by the length to this power"""
     early_stopping: bool = False
     """of beams: end as soon as there are `num_beams` ended texts"""
+    repetition_penalty: Positive = 1.0
+    """divides positive logits of the tokens that the prompt and the text have, and multiplies
+    negative ones; see `zoo.generation.penalties`"""
+    no_repeat_ngram_size: CountOrZero = 0
+    """no n tokens come twice in prompt and text, in the same order; 0: they may"""
+    constraint: Constraint | None = None
+    """what a text has to match"""
     stop: tuple[TokenId, ...] = ()
     """tokens that end a text, besides the model's own"""
     seed: Seed = 0
@@ -95,6 +111,10 @@ class Decoding(Bounded):
             for name, neutral in (("temperature", 1.0), ("top_k", 0), ("top_p", 1.0)):
                 if (value := getattr(self, name)) != neutral:
                     raise UserError(f"`{name}` {value} is of draws: add `do_sample`")
+        if not isinstance(self.early_stopping, bool):
+            raise UserError(f"`early_stopping` {self.early_stopping!r} is neither True nor False")
+        if self.num_beams == 1 and self.length_penalty != 1:
+            raise UserError(f"`length_penalty` {self.length_penalty} is of beams: add `num_beams`")
 
     def fixed_length(self, tokens: int) -> Self:
         """Return a copy of this decoding for texts of exactly `tokens` tokens."""
@@ -117,17 +137,38 @@ class SpecialTokens:
     """those that are not generated first"""
 
 
-def read(folder: Path) -> tuple[SpecialTokens, Decoding]:
-    """Return what the `generation_config.json` of an exported encoder-decoder says.
+def combined(own: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a model with those in their place that are asked for, as fields of
+    `Decoding`.
+
+    Where the likeliest token or beams are asked for, the model's settings of a draw are left out,
+    and where a draw is asked for, those of beams.
+    """
+    draws, beams = ("do_sample", *OF_DRAWS), ("num_beams", *OF_BEAMS)
+    left_out: tuple[str, ...] = ()
+    if asked.get("do_sample") is False or asked.get("num_beams", 1) > 1:
+        left_out = draws
+    elif asked.get("do_sample") or asked.get("num_beams") == 1:
+        left_out = beams
+    return {name: value for name, value in own.items() if name not in left_out} | dict(asked)
+
+
+def read(folder: Path, has_encoder: bool = True) -> tuple[SpecialTokens, Decoding]:
+    """Return what the `generation_config.json` of an exported model says.
 
     Raises `UserError` as `from_config` does.
     """
+    return from_config(read_config(folder), folder / FILE, has_encoder)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the fields of a `generation_config.json`. Raises `UserError` where it can't be
+    read."""
     path = folder / FILE
     try:
-        config = json_files.read_object(path)
+        return json_files.read_object(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} can't be read: {error}") from None
-    return from_config(config, path)
 
 
 def from_config(
@@ -138,30 +179,65 @@ def from_config(
     Args:
         config: the fields of the generation config.
         where: the name of the config in error messages.
-        has_encoder: whether the model is an encoder-decoder, whose decoder is given a prefix.
+        has_encoder: whether the model is an encoder-decoder, whose decoder is given a prefix. A
+            decoder alone pads with the token that ends a text where the config names no other.
 
-    Raises `UserError` for a config that needs more than greedy decoding in one language.
+    Raises `UserError` for a config that asks for what is not known here, and of an encoder-decoder
+    for one that needs more than greedy decoding in one language.
     """
     asked = {k: v for k, v in config.items() if v is not None and v is not False}
-    if asked.pop("num_beams", 1) != 1:
+    if has_encoder and asked.pop("num_beams", 1) != 1:
         raise UserError(f"{where} asks for beams, and only greedy decoding is known here")
-    if strange := sorted(set(asked) - KNOWN):
+    known = KNOWN if has_encoder else KNOWN.union(FOLLOWED)
+    if strange := sorted(set(asked) - known):
         raise UserError(
             f"{where} asks for {strange[0]} {asked[strange[0]]!r}, which is not known here: take "
             "it out, or use `deployment` eager"
         )
-    needed = (*(("decoder_start_token_id",) if has_encoder else ()), *NEEDED)
+    needed = ("decoder_start_token_id", *NEEDED) if has_encoder else NEEDED[:1]
     if missing := [name for name in needed if name not in asked]:
         raise UserError(f"{where} has no {missing[0]}")
-    eos = config["eos_token_id"]
+    ends = ends_of(config)
     special = SpecialTokens(
-        eos=tuple(map(int, eos if isinstance(eos, list) else [eos])),
-        pad=int(config["pad_token_id"]),
+        eos=ends,
+        pad=int(asked.get("pad_token_id", ends[0])),
         prefix=_prefix(config, where) if has_encoder else (),
         suppress_tokens=tuple(asked.get("suppress_tokens", ())),
         begin_suppress_tokens=tuple(asked.get("begin_suppress_tokens", ())),
     )
-    return special, Decoding(max_new_tokens=int(config["max_new_tokens"]))
+    own = settings_of(config)
+    if "max_new_tokens" in asked:
+        own["max_new_tokens"] = int(config["max_new_tokens"])
+    try:
+        return special, Decoding(**own)
+    except UserError as error:
+        raise UserError(f"{where} can't be followed: {error}") from None
+
+
+def ends_of(config: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the tokens that end a text as a generation config of transformers names them."""
+    eos = config.get("eos_token_id")
+    return tuple(map(int, eos if isinstance(eos, list) else [] if eos is None else [eos]))
+
+
+def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of `Decoding` that a generation config of transformers sets, but for the
+    length: none where it asks for plain greedy decoding.
+
+    Settings of draws count where the config draws, those of beams where it has several, as in
+    transformers; so does the `top_k` of 50 that it then takes where the config names none.
+    """
+    names: tuple[str, ...] = OF_ALL
+    found: dict[str, Any] = {}
+    if config.get("do_sample"):
+        names, found = (*names, *OF_DRAWS), {"do_sample": True, "top_k": USUAL_TOP_K}
+    if config.get("num_beams") not in (None, 1):
+        names = (*names, "num_beams", *OF_BEAMS)
+    neutral = {each.name: each.default for each in dataclasses.fields(Decoding)}
+    given = {name: config[name] for name in names if config.get(name) is not None}
+    return found | {
+        name: value for name, value in given.items() if name in found or value != neutral[name]
+    }
 
 
 def _prefix(config: Mapping[str, Any], where: str | Path) -> tuple[int, ...]:

@@ -13,8 +13,10 @@ import numpy.typing as npt
 from tasks.arrays import to_numpy
 from tasks.randomness import EpochView, SampleRandom
 from zoo.generation.beam_search import beam_search
-from zoo.generation.decoding import Decoding
-from zoo.generation.session import Generative, Ids, Scores, Suppression
+from zoo.generation.decoding import Decoding, SpecialTokens
+from zoo.generation.penalties import prompts_of
+from zoo.generation.processors import LogitsProcessors
+from zoo.generation.session import Generative, Ids, Scores
 
 
 def generate(
@@ -35,33 +37,66 @@ def generate(
         decoding: how tokens are chosen; None uses the model's own configuration.
         ids: numbers of the rows, which together with the seed determine sampling; default 0, 1,
             ...
-        limits: tokens of each row at most, where rows differ; not with beam search.
+        limits: tokens of each row at most, where rows differ.
     """
     decoding = decoding or runner.decoding
     session = runner.start(inputs)
+    special, scores, rows = runner.special_tokens, session.logits, len(session.logits)
+    prompts = prompts_of(decoding, special, inputs)
+    most = np.full(rows, decoding.max_new_tokens)
+    if limits is not None:
+        most = np.minimum(most, limits)
     if decoding.num_beams > 1:
-        assert limits is None, "beams have one limit"
-        yield from beam_search(runner, session, decoding)
+        yield from beam_search(runner, session, decoding, prompts, most)
         return
-    scores, rows = session.logits, len(session.logits)
-    suppression = Suppression(runner.special_tokens, decoding, scores.shape[-1])
-    draws = SampleRandom(EpochView(decoding.seed, 0), range(rows) if ids is None else ids)
+    numbers = range(rows) if ids is None else ids
+    chooser = Chooser(special, decoding, scores.shape[-1], prompts, numbers)
     ended = np.zeros(rows, bool)
-    most = np.full(rows, decoding.max_new_tokens) if limits is None else np.asarray(limits)
-    last = decoding.max_new_tokens if limits is None else min(decoding.max_new_tokens, max(limits))
-    for position in range(last):
-        scores = suppression(scores, position)
-        if decoding.do_sample:
-            chosen = draw(to_numpy(scores), decoding, draws.uniform(f"token {position}"))
-        else:
-            chosen = np.array(scores.argmax(-1).tolist(), np.int64)  # of a GPU's tensor too
-        ended |= np.isin(chosen, suppression.ends) | (most <= position)
+    written = np.zeros((rows, most.max(initial=0)), np.int64)
+    for position in range(written.shape[1]):
+        chosen = chooser(scores, written[:, :position])
+        ended |= np.isin(chosen, chooser.ends) | (most <= position)
         if ended.all():
             return
-        tokens = np.where(ended, runner.special_tokens.pad, chosen)
+        tokens = np.where(ended, special.pad, chosen)
+        written[:, position] = tokens
         yield tokens
-        if position + 1 < last:
+        if position + 1 < written.shape[1]:
             scores = runner.step(session, tokens[:, None])[:, -1]
+
+
+class Chooser:
+    """Chooses the next token of each text of a batch from its scores."""
+
+    def __init__(
+        self,
+        special: SpecialTokens,
+        decoding: Decoding,
+        vocabulary: int,
+        prompts: Sequence[Ids],
+        ids: Sequence[int],
+    ) -> None:
+        """
+        Args:
+            special: special tokens of the model.
+            decoding: how tokens are chosen.
+            vocabulary: scores of a row.
+            prompts: what the texts begin with (`zoo.generation.penalties.prompts_of`).
+            ids: numbers of the texts, from which with the seed all that is drawn follows.
+        """
+        self._decoding = decoding
+        self._processors = LogitsProcessors(special, decoding, vocabulary, prompts)
+        self._draws = SampleRandom(EpochView(decoding.seed, 0), ids)
+        self.ends = self._processors.ends
+
+    def __call__(self, scores: Any, written: Ids) -> Ids:
+        """Return the tokens int64 [rows] behind `written` int64 [rows, n] by their scores float32
+        [rows, vocabulary]; a numpy array is changed."""
+        scores = self._processors(scores, written)
+        if self._decoding.do_sample:
+            uniform = self._draws.uniform(f"token {written.shape[1]}")
+            return draw(to_numpy(scores), self._decoding, uniform)
+        return np.array(scores.argmax(-1).tolist(), np.int64)  # of a GPU's tensor too
 
 
 def sequences(

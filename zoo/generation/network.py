@@ -1,16 +1,19 @@
 """A network of transformers that generates token by token, with its keys and values kept."""
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
+from transformers.cache_utils import DynamicLayer
 
+from tasks.errors import UserError
 from zoo.generation.decoding import Decoding, SpecialTokens, from_config
-from zoo.generation.generate import generate
 from zoo.generation.session import Ids, Session
+from zoo.generation.writer import TokenWriter
+from zoo.machine.memory import available_memory
 
 
 class NetworkDecoder:
@@ -74,6 +77,47 @@ class NetworkDecoder:
             for name, value in state.get("encoder_outputs", {}).items():
                 if isinstance(value, Tensor):
                     state["encoder_outputs"][name] = value.index_select(0, which)
+        if not self.model.config.is_encoder_decoder:
+            _cut(state, int(state["attention_mask"].long().argmax(1).min()))
+
+    def join(self, session: Session, other: Session) -> None:
+        """Add the rows of another session, of a decoder (`Generative.join`).
+
+        Raises `UserError` where a layer keeps less than all keys and values, as with a sliding
+        window.
+        """
+        assert not self.model.config.is_encoder_decoder, "its encoder's outputs can't be joined yet"
+        states = session.state, other.state
+        width = max(state["attention_mask"].shape[1] for state in states)
+        with torch.inference_mode():
+            for state in states:
+                _pad(state, width - state["attention_mask"].shape[1])
+            masks = [state["attention_mask"] for state in states]
+            session.state["attention_mask"] = torch.cat(masks)
+            for mine, its in zip(*map(_layers, states), strict=True):
+                mine.keys = torch.cat([mine.keys, its.keys])
+                mine.values = torch.cat([mine.values, its.values])
+
+    def rewind(self, session: Session, counts: Ids) -> None:
+        """Take back the last tokens of each row of a decoder's session
+        (`zoo.generation.speculative.Rewinding`).
+
+        What all rows take back is cut off the cache; what only some do is masked there.
+
+        Raises `UserError` for a network whose cache is more than a row of keys and values.
+        """
+        state, common = session.state, int(counts.min())
+        cache, mask = state["past_key_values"], state["attention_mask"]
+        if any(type(layer).__name__ != "DynamicLayer" for layer in cache.layers):
+            raise UserError(
+                f"`draft`: {self.model.config.model_type} keeps more of its tokens than keys and "
+                "values, and can't take one back"
+            )
+        cache.crop(-common)
+        mask = mask[:, : mask.shape[1] - common]
+        rest = torch.from_numpy(counts - common).to(mask.device)
+        places = torch.arange(mask.shape[1], 0, -1, device=mask.device)  # 1 is the last one
+        state["attention_mask"] = mask.masked_fill(places <= rest[:, None], 0)
 
     def _forward(self, session: Session, tokens: Tensor, **more: Any) -> Tensor:
         tokens = tokens.to(self.model.device)
@@ -95,53 +139,86 @@ class NetworkDecoder:
         return (mask.long().cumsum(-1) - 1).masked_fill(mask == 0, 0)
 
 
-class PromptWriter:
-    """Goes on with prompts by a network that keeps keys and values; satisfies
-    `tasks.writes.WritesTokens`."""
+class PromptWriter(TokenWriter):
+    """Goes on with prompts by a network that keeps keys and values."""
 
     def __init__(self, model: Any, context: int) -> None:
         """Take a decoder in eval mode, and the most tokens that it sees at once."""
-        self.model, self.context = model, context
+        super().__init__(context)
+        self.model = model
 
-    def __call__(
-        self,
-        prompts: Sequence[Sequence[int]],
-        limits: Sequence[int],
-        special: tuple[tuple[int, ...], int],
-        ids: Sequence[int],
-        sampling: Mapping[str, Any],
-    ) -> Iterator[Ids]:
-        """Yield the next token of each prompt; see `tasks.writes.WritesTokens`."""
-        ends, pad = special
-        tokens = SpecialTokens(eos=(*ends, pad), pad=pad)  # a model that pads has ended the text
-        decoding = Decoding(max_new_tokens=max(limits), **sampling)
-        runner = _WithinContext(self.model, tokens, decoding)
-        runner.context = self.context
-        inputs = left_padded(prompts, pad, self.model.device)
-        for column in generate(runner, inputs, decoding, ids, limits):
-            yield np.where(np.isin(column, tokens.eos), -1, column)
+    def own_config(self) -> dict[str, Any]:
+        """Return the fields of the network's generation config that differ from the usual ones."""
+        config: dict[str, Any] = self.model.generation_config.to_diff_dict()
+        return config
+
+    def make_runner(self, special_tokens: SpecialTokens, decoding: Decoding) -> "_WithinContext":
+        """Return what generates, with these special tokens; see `TokenWriter`."""
+        return _WithinContext(self.model, special_tokens, decoding, self.context)
+
+    def cache_bytes(self, session: Session) -> int:
+        """Return the bytes of a session's keys and values.
+
+        Raises `UserError` where a layer keeps less than all of them.
+        """
+        layers = _layers(session.state)
+        return sum(one.keys.nbytes + one.values.nbytes for one in layers)
+
+    def available_memory(self) -> int:
+        """Return how many bytes are free on the model's device."""
+        return available_memory(self.model.device)
 
 
 class _WithinContext(NetworkDecoder):
     """A decoder with learned positions, whose rows may end at different steps: one that has ended
     is computed beside the others, and nobody reads what comes of it beyond the last position."""
 
-    context: int
+    def __init__(
+        self, model: Any, special_tokens: SpecialTokens, decoding: Decoding, context: int
+    ) -> None:
+        super().__init__(model, special_tokens, decoding)
+        self.context = context
+
+    def start(self, inputs: Mapping[str, Any]) -> Session:
+        """Start a session from prompts, arrays or tensors (`Generative.start`)."""
+        device = self.model.device
+        return super().start({k: torch.as_tensor(v, device=device) for k, v in inputs.items()})
 
     def _places(self, session: Session) -> Tensor:
         return super()._places(session).clamp(max=self.context - 1)
 
 
-def left_padded(prompts: Sequence[Sequence[int]], pad: int, device: Any) -> dict[str, Tensor]:
-    """Return input_ids and attention_mask int64 [prompts, n] of prompts, each at the end of its
-    row: what follows then stands in one column for all."""
-    longest = max(map(len, prompts))
-    ids = torch.full((len(prompts), longest), pad)
-    mask = torch.zeros_like(ids)
-    for i, prompt in enumerate(prompts):
-        ids[i, longest - len(prompt) :] = torch.tensor(prompt)
-        mask[i, longest - len(prompt) :] = 1
-    return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
+def _layers(state: Mapping[str, Any]) -> list[Any]:
+    """Return the layers of a cache, each with `keys` and `values` [rows, heads, n, size].
+
+    Raises `UserError` where one keeps less than all of them.
+    """
+    layers: list[Any] = state["past_key_values"].layers
+    if other := next((type(one) for one in layers if type(one) is not DynamicLayer), None):
+        raise UserError(
+            f"this model keeps a {other.__name__} of keys and values, whose rows can't be joined"
+        )
+    return layers
+
+
+def _pad(state: dict[str, Any], columns: int) -> None:
+    """Put so many columns of padding before those of a session."""
+    if not columns:
+        return
+    state["attention_mask"] = functional.pad(state["attention_mask"], (columns, 0))
+    for layer in _layers(state):
+        layer.keys = functional.pad(layer.keys, (0, 0, columns, 0))
+        layer.values = functional.pad(layer.values, (0, 0, columns, 0))
+
+
+def _cut(state: dict[str, Any], columns: int) -> None:
+    """Drop so many columns of a session, the first ones; a cache of another kind keeps them."""
+    layers = state["past_key_values"].layers
+    if not columns or any(type(layer) is not DynamicLayer for layer in layers):
+        return
+    state["attention_mask"] = state["attention_mask"][:, columns:]
+    for layer in layers:
+        layer.keys, layer.values = layer.keys[:, :, columns:], layer.values[:, :, columns:]
 
 
 def _array(logits: Tensor) -> Any:

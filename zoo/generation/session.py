@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tasks.arrays import to_numpy
 from zoo.generation.decoding import Decoding, SpecialTokens
 
 Ids = npt.NDArray[np.int64]
@@ -41,11 +42,21 @@ class Generative(Protocol):
         """Append tokens [rows, n]; return their logits float32 [rows, n, vocabulary]."""
 
     def reorder(self, session: Session, rows: Ids) -> None:
-        """Replace row i of the session by row `rows[i]`; rows may be repeated or left out."""
+        """Replace row i of the session by row `rows[i]`; rows may be repeated or left out.
+
+        Columns in which all rows that are left have padding go.
+        """
+
+    def join(self, session: Session, other: Session) -> None:
+        """Add the rows of another session behind those of a session; the other one is used up.
+
+        The shorter of both is padded on the left. The logits stay as they are.
+        """
 
 
 class Suppression:
-    """Sets the scores of tokens that may not come next to -inf."""
+    """Sets the scores of tokens that may not come next to -inf; where none may come, the text
+    ends."""
 
     def __init__(self, special: SpecialTokens, decoding: Decoding, vocabulary: int) -> None:
         """Collect the forbidden tokens; those outside the vocabulary are left out."""
@@ -59,6 +70,8 @@ class Suppression:
         self._later, self._first = known(*never), known(*never, *first)
         self._later_endless = known(*never, *self.ends)
         self._first_endless = known(*never, *first, *self.ends)
+        self._may_ban_all = decoding.no_repeat_ngram_size > 0 or decoding.constraint is not None
+        self._ends = known(*self.ends)
 
     def __call__(self, scores: Any, position: int) -> Any:
         """Return scores [rows, vocabulary] for the token at `position`; a numpy array is
@@ -71,4 +84,7 @@ class Suppression:
             if not isinstance(scores, np.ndarray):
                 scores = scores.clone()  # of inference mode, which can't be changed outside it
             scores[:, banned] = -np.inf
+        if self._may_ban_all:
+            none_left = to_numpy((scores == -np.inf).all(-1)).nonzero()[0]
+            scores[none_left[:, None], self._ends] = 0
         return scores

@@ -53,8 +53,8 @@ def example(usual: str, split: "datasets.Dataset", folder: Path) -> list[str]:
             `logs/`.
     """
     flag, *others = shlex.split(usual) or [""]
-    masked = any("[MASK]" in word for word in others)
-    for row in split.select(range(min(ROWS, len(split)))) if flag and not masked else ():
+    own = flag == "--word" or any("[MASK]" in word for word in others)  # no text will do
+    for row in split.select(range(min(ROWS, len(split)))) if flag and not own else ():
         value = _media(row["media"], folder) if "media" in row else _text(row.get("text"))
         if value:
             return [flag, value]

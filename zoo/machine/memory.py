@@ -1,4 +1,4 @@
-"""Memory: how much was used at most, and whether an error says that it ran out."""
+"""Memory: how much is free or was used at most, and whether an error says that it ran out."""
 
 import sys
 
@@ -21,3 +21,12 @@ def peak_memory(device: torch.device) -> int:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def available_memory(device: torch.device) -> int:
+    """Return how many bytes a device still has free."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    import psutil
+
+    return int(psutil.virtual_memory().available)

@@ -83,6 +83,10 @@ class _Sized:
         """Length of every sample in tokens, pixels of a side, or seconds; None: the usual one."""
         return self.sizes.get(LENGTH)
 
+    def record(self) -> dict[str, float]:
+        """Return the sizes as evidence has them."""
+        return dict(self.sizes)
+
     def __str__(self) -> str:
         return f"{self.sizes}, {self.phase}"
 
@@ -119,6 +123,10 @@ class Generate(_Sized):
             raise UserError(f"new_tokens {self.new_tokens!r}: a whole number")
         if not 1 < self.new_tokens < LARGEST:
             raise UserError(f"new_tokens {self.new_tokens}: above 1, and below {LARGEST:,}")
+
+    def record(self) -> dict[str, float]:
+        """Return the sizes as evidence has them, and the number of new tokens."""
+        return {**self.sizes, "new_tokens": self.new_tokens}
 
 
 @dataclass(frozen=True)

@@ -61,18 +61,20 @@ class ZooPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
         for tensor, value in zip(filled, values, strict=True):
             tensor.copy_(value)
 
-    def classified(self, output: type[T], base: Any, labels: Tensor | None) -> T:
+    def classified(self, output: type[T], base: Any, labels: Tensor | None, **more: Any) -> T:
         """What a classifier returns: logits [batch, labels] of its `classifier` over the pooled
         states of `base`, and, given labels, transformers' loss for the problem type.
 
         Args:
             output: transformers' class of it.
+            more: what else is known of its fields.
         """
         logits = self.classifier(self.dropout(base.pooler_output))
         loss = None
         if labels is not None:
             loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
-        return output(loss=loss, logits=logits, hidden_states=base.hidden_states)  # type: ignore[call-arg]
+        states = base.hidden_states
+        return output(loss=loss, logits=logits, hidden_states=states, **more)  # type: ignore[call-arg]
 
     def hidden_states_list(
         self, output_hidden_states: bool | None, output_attentions: bool | None
@@ -81,8 +83,8 @@ class ZooPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
 
         Args:
             output_hidden_states: as given to `forward`; None: as the configuration has it.
-            output_attentions: likewise. Raises ValueError where it is true: no network of ours
-                keeps attention weights.
+            output_attentions: likewise. Raises ValueError where it is true: the caller keeps no
+                attention weights.
         """
         config: Any = self.config
         if config.output_attentions if output_attentions is None else output_attentions:

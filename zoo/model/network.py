@@ -49,8 +49,12 @@ class Network(ABC):
     auto_class: str
     """The Auto class of transformers that loads a checkpoint: "AutoModelForCTC"."""
     quantization_methods: tuple[str, ...] = ("static",)
-    """Methods of int8 that are tried on it. Dynamic int8 ruins convolutions, those that make the
-    patches of a vision transformer too, so a network without any says that it takes both."""
+    """Methods of quantization that are tried on it. Dynamic int8 ruins convolutions, those that
+    make the patches of a vision transformer too, so a network without any says that it takes both.
+    Weights alone are worth it where few tokens are computed at once."""
+
+    file_formats: tuple[str, ...] = ()
+    """Formats of other libraries that `export` writes instead of programs, which it has none of."""
 
     free_options: tuple[str, ...] = ()
     """Options that fit any weights (dropout): one that is given wins over what they had."""
@@ -166,6 +170,11 @@ class Network(ABC):
 
         packed_encoder.pack(model, shape)
 
+    @property
+    def has_stages(self) -> bool:
+        """Whether it is exported as programs with a cache (`stages`), which few runtimes run."""
+        return type(self).stages is not Network.stages
+
     def stages(self, model: "nn.Module", example: "Tensors") -> Mapping[str, Any]:
         """Return the programs that the model is exported as, by name; none where it is one program.
 
@@ -173,6 +182,10 @@ class Network(ABC):
             example: a batch of the model's inputs, of two samples or more.
         """
         return {}
+
+    def write_file(self, form: str, path: "Path", model: "nn.Module", processor: Any) -> None:
+        """Write a checkpoint in one of `file_formats`."""
+        raise NotImplementedError(form)
 
     def prunable_widths(self, model: Any) -> tuple[int, ...]:
         """Return the widths that `prune_units` can lower.

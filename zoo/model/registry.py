@@ -13,6 +13,7 @@ MODULES = (
     "zoo.nlp.bert_mlm",
     "zoo.nlp.gpt_lm",
     "zoo.nlp.t5_seq2seq",
+    "zoo.nlp.word_vectors",
     "zoo.nlp.rnn_cls",
     "zoo.vision.cnn_cls",
     "zoo.vision.resnet_cls",

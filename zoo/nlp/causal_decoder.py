@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.bounds import must_be_multiple
 from tasks.errors import UserError
+from tasks.nlp import chats
 from zoo.generation.network import PromptWriter
 from zoo.model import own_weights
 from zoo.model.loading import (
@@ -13,6 +14,7 @@ from zoo.model.loading import (
     load_tokenizer,
 )
 from zoo.model.network import Network
+from zoo.nlp import chat_tokenizer
 from zoo.nlp.call_hooks import Call, add_hook, without_cache
 from zoo.nlp.trained_tokenizer import END, texts_of, train_lossless_tokenizer
 from zoo.store import pretrained
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
     import datasets
     from torch import nn
 
-    from tasks.base import Task
+    from tasks.base import Task, Tensors
     from zoo.nlp.gpt_lm import Options
+    from zoo.runtimes.stages import Stage
 
 FALLBACK_LENGTH = 1024
 """Tokens that a decoder sees at once where its configuration does not say."""
@@ -36,22 +39,25 @@ class CausalDecoder(Network):
     """A decoder of transformers with the head that tells the next token."""
 
     auto_class = "AutoModelForCausalLM"
-    quantization_methods = ("dynamic", "static")
+    quantization_methods = ("dynamic", "static", "weight-only")
     load_processor = staticmethod(load_tokenizer)
 
     def make_processor(
-        self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
+        self, options: "Options", task: Any, splits: "datasets.DatasetDict", entry: Any
     ) -> Any:
-        """Return a tokenizer trained on the texts of the training split, or the one of the weights.
+        """Return a tokenizer trained on the texts of the training split, or the one of the weights;
+        for chats with a chat template.
 
         Raises `UserError` for options that make no network, weights that are not at hand, or a
-        tokenizer that is slow or knows more tokens than the weights do.
+        tokenizer that is slow, knows more tokens than the weights do, or can't write chats.
         """
         if options.model == pretrained.NEW:
             must_be_multiple(options, "hidden_size", "num_heads")
             size, longest = options.vocab_size, options.token_limit
-            texts = texts_of(splits["train"])
-            return train_lossless_tokenizer(texts, options.tokenizer, size, longest)
+            read = chats.contents_of if task.form == "chats" else texts_of
+            texts = read(splits["train"])
+            made = train_lossless_tokenizer(texts, options.tokenizer, size, longest)
+            return chat_tokenizer.prepare(made, options, task.form)
         folder = pretrained.find(options.model, entry.presets).folder
         tokenizer = load_tokenizer(folder)
         if not tokenizer.is_fast:
@@ -64,7 +70,7 @@ class CausalDecoder(Network):
                 f"the tokenizer of {options.model} has {len(tokenizer):,} tokens, and its weights "
                 f"know {known:,}: take weights and tokenizer from one place"
             )
-        return tokenizer
+        return chat_tokenizer.prepare(tokenizer, options, task.form)
 
     def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
         """Return the most tokens that the model sees at once."""
@@ -114,6 +120,7 @@ class CausalDecoder(Network):
             )
             model = GPT2LMHeadModel(config)
             model.generation_config.max_new_tokens = NEW_TOKENS
+            _end_at(model, task, processor)
             add_hook(model, without_cache)
             return model, {"model": None, "license": None}
         found = pretrained.find(options.model, entry.presets)
@@ -125,6 +132,8 @@ class CausalDecoder(Network):
             ) from None
         _must_look_back(model, options.model)
         own_weights.tell(options.model, model, [])
+        chat_tokenizer.make_room(model, processor, options.model)
+        _end_at(model, task, processor)
         add_hook(model, without_cache)
         return model, found.source(options.model)
 
@@ -142,6 +151,12 @@ class CausalDecoder(Network):
         if config._attn_implementation != "sdpa":
             return f"its attention is {config._attn_implementation}, and not sdpa"
         return None
+
+    def stages(self, model: Any, example: "Tensors") -> "dict[str, Stage]":
+        """Return the one program with a cache that it is exported as (`Network.stages`)."""
+        from zoo.nlp.causal_export import causal_stages
+
+        return causal_stages(model, example, _context(model.config))
 
     def load(self, folder: "Path") -> "tuple[nn.Module, Any]":
         """Return model and processor of a checkpoint (`Network.load`); the model has `write`, a
@@ -168,6 +183,12 @@ def _must_look_back(model: Any, name: str) -> None:
             f"the tokens of {name} see those behind them, so it can't learn to go on with a text: "
             "take a decoder"
         )
+
+
+def _end_at(model: Any, task: Any, processor: Any) -> None:
+    """Let plain transformers end a text where the task does."""
+    ends = sorted({task.end, processor.eos_token_id})
+    model.generation_config.eos_token_id = ends[0] if len(ends) == 1 else ends
 
 
 def _context(config: Any) -> int:

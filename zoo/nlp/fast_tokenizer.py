@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 WHOLE = "tokenizer.json"
 SETTINGS = "tokenizer_config.json"
+TEMPLATE = "chat_template.jinja"
+"""Of chats, which only transformers renders."""
 INPUTS = {
     "TokenizersBackend": ("input_ids", "attention_mask"),
     "PreTrainedTokenizerFast": ("input_ids", "attention_mask"),
@@ -83,7 +85,8 @@ def load(folder: Path) -> Any:
         for name in ("clean_up_tokenization_spaces", "add_bos_token", "add_eos_token")
         if settings.get(name)
     }
-    if not plain or isinstance(settings.get("extra_special_tokens"), Mapping):
+    writes_chats = bool(settings.get("chat_template")) or (folder / TEMPLATE).is_file()
+    if not plain or writes_chats or isinstance(settings.get("extra_special_tokens"), Mapping):
         return loading.load_tokenizer(folder)
     with loading.told(folder, "tokenizer"):
         from tokenizers import Tokenizer

@@ -2,10 +2,11 @@
 
 Radford et al. 2019, "Language Models are Unsupervised Multitask Learners". New weights and a
 tokenizer trained on the texts by `pretrain`; `finetune` goes on with a checkpoint of its own, or
-any decoder of transformers, on texts of one's own.
+any decoder of transformers, on texts of one's own: documents, prompts with completions, or chats,
+of which the answers alone are learned.
 
-Documents of the training see nothing of each other (`tasks.nlp.causal_lm`), and what is written
-behind a prompt depends on nothing beside it. Chat data, exports and services are to come.
+Texts of the training see nothing of each other (`tasks.nlp.causal_lm`), and what is written behind
+a prompt depends on nothing beside it, in a service neither (`zoo.serve`).
 """
 
 import sys
@@ -35,6 +36,9 @@ class Options(Bounded):
     """new weights: attention heads"""
     token_limit: Count = 256
     """new weights: most tokens that the model sees at once; max_length may be lower"""
+    chat_template: str | None = None
+    """chats: file of a Jinja template that writes them, or chatml, which adds its two tokens to the
+    vocabulary; by default the tokenizer's own, or of new weights chatml"""
 
 
 EXAMPLES = {
@@ -45,7 +49,15 @@ EXAMPLES = {
     ),
     "finetune": (
         "finetune --model runs/gpt_lm --data mine.jsonl --output_dir runs/mine",
-        "finetune --model runs/gpt_lm --data texts/ --tune lora --output_dir runs/mine",
+        "finetune --model runs/gpt_lm --data chats.jsonl --tune lora --output_dir runs/chat",
+    ),
+    "export": (
+        "export runs/gpt_lm --runtime onnx",
+        "export runs/gpt_lm --runtime onnx --data texts/",
+    ),
+    "quantize": (
+        "quantize runs/gpt_lm --max_drop 0.01 --min_speedup 1.2",
+        "quantize runs/gpt_lm --max_drop 0.01 --method weight-only --all",
     ),
     "evaluate": (
         "evaluate runs/gpt_lm",
@@ -53,6 +65,7 @@ EXAMPLES = {
     ),
     "predict": (
         'predict runs/gpt_lm --prompt "This package provides"',
+        'predict runs/gpt_lm --prompt "This package provides" --deployment onnx',
         'predict runs/gpt_lm --prompt "The" --temperature 0.8 --top_p 0.95 --seed 1 --stop .',
         "predict runs/gpt_lm --file prompts.txt --max_new_tokens 50 --output texts.jsonl",
     ),
@@ -75,7 +88,7 @@ ENTRY = Entry(
         "lr_scheduler_type": "cosine",
     },
     finetune_recipe={"num_train_epochs": 3.0, "learning_rate": 2e-4},
-    verbs=("pretrain", "finetune", "evaluate", "predict"),
+    verbs=("pretrain", "finetune", "evaluate", "predict", "export", "quantize"),
     examples=EXAMPLES,
 )
 

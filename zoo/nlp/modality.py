@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.base import Batch, Generates, OfText, Task
+from tasks.errors import UserError
 from zoo.model.loading import load_tokenizer
 from zoo.model.modality import Modality
 from zoo.nlp import fast_tokenizer
@@ -69,6 +70,11 @@ class Text(Modality):
         ids = np.where(mask, rng.integers(0, vocabulary, shape), padding)
         drawn = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros(shape)}
         drawn["decoder_input_ids"] = ids  # of an encoder-decoder, whose targets are as long
+        if unknown := [port.name for port in signature.inputs if port.name not in drawn]:
+            raise UserError(
+                f"this model takes {', '.join(unknown)}, and no tokens of a text: there are no "
+                "random inputs for it"
+            )
         return {port.name: drawn[port.name].astype(port.dtype) for port in signature.inputs}
 
     def bounds(self, task: Task, model: "nn.Module") -> tuple[int, int | None]:

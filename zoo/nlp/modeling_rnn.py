@@ -1,7 +1,8 @@
 """Text classification by a recurrent network: embeddings, RNN, GRU or LSTM layers, pooling, a head.
 
 LSTM: Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000; GRU: Cho et al. 2014;
-in two directions: Schuster & Paliwal 1997.
+in two directions: Schuster & Paliwal 1997. Pooling by attention: Bahdanau et al. 2015 (additive
+scores), with several heads Lin et al. 2017, "A Structured Self-attentive Sentence Embedding".
 
 Padding is moved to the right, wherever it was. Going forward, it comes after everything that
 counts; going backward, each row is turned around within its own length, so padding comes last there
@@ -23,6 +24,7 @@ from zoo.model.padding import places_in_front
 from zoo.model.scratch import drawing
 from zoo.nlp.recurrent_loop import states
 
+ATTENTION = ("attention", "multi_head")  # the poolings that have weights
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 EMBEDDING_STD = 0.05  # large ones learn slowly: torch's own 1.0 lost 16 points in 3 epochs
 
@@ -40,6 +42,7 @@ class RnnConfig(PreTrainedConfig):  # type: ignore[misc]
     cell: str = "lstm"
     bidirectional: bool = True
     pooling: str = "max"
+    attention_heads: int = 1  # of pooling attention and multi_head
     hidden_dropout_prob: float = 0.5
     hidden_act: str = "tanh"  # of cell rnn: tanh or relu
     initialization: str = "default"
@@ -67,6 +70,31 @@ class RnnLayer(nn.Module):
             return ahead
         back = states(self.back, _reorder(x, turned))
         return torch.cat([ahead, _reorder(back, turned)], -1)
+
+
+class AttentionPooling(nn.Module):
+    """Weighted means of states, their weights computed from each state: softmax over the text of
+    W2 tanh(W1 h + b), a row of W2 a head. Lin et al. 2017, without their penalty on heads that look
+    at the same places."""
+
+    def __init__(self, config: RnnConfig, size: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(size, config.hidden_size)
+        self.scores = nn.Linear(config.hidden_size, config.attention_heads, bias=False)
+
+    def forward(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Return means [batch, heads * hidden] of x [batch, seq, hidden], and their weights float32
+        [batch, heads, seq]: 0 where `valid`, bool [batch, seq, 1], is not."""
+        scores = self.scores(self.hidden(x).tanh()).float()
+        scores = scores.masked_fill(~valid, torch.finfo(scores.dtype).min)
+        weights = scores.softmax(1).transpose(1, 2)
+        return (weights.to(x.dtype) @ x).flatten(1), weights
+
+
+def pooled_size(config: RnnConfig) -> int:
+    """Return the size of the vector that a text becomes."""
+    heads = config.attention_heads if config.pooling in ATTENTION else 1
+    return heads * (2 if config.bidirectional else 1) * config.hidden_size
 
 
 def _reorder(x: Tensor, places: Tensor) -> Tensor:
@@ -125,6 +153,9 @@ class RnnModel(RnnPreTrainedModel):
         )
         self.layers = nn.ModuleList(RnnLayer(config, size) for size in sizes)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        states_size = directions * config.hidden_size
+        attends = config.pooling in ATTENTION
+        self.attention = AttentionPooling(config, states_size) if attends else None
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -144,15 +175,21 @@ class RnnModel(RnnPreTrainedModel):
         output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
-        """Return states [batch, seq, directions * hidden] and their pooling [batch, directions *
-        hidden].
+        """Return states [batch, seq, directions * hidden] and their pooling [batch, heads *
+        directions * hidden].
+
+        Given `output_attentions`, pooling by attention gives its weights as well: `attentions` is
+        one tensor, float32 [batch, heads, seq], 0 at padding.
 
         Args:
             input_ids: int64 [batch, seq].
             attention_mask: int64 [batch, seq], 1 at tokens and 0 at padding, wherever it is; None:
                 no padding.
         """
-        found = self.hidden_states_list(output_hidden_states, output_attentions)
+        if output_attentions is None:
+            output_attentions = self.config.output_attentions
+        refused = output_attentions and self.attention is None
+        found = self.hidden_states_list(output_hidden_states, refused)
         places = None
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
@@ -168,12 +205,21 @@ class RnnModel(RnnPreTrainedModel):
             if found is not None:
                 found.append(x)
             x = layer(self.dropout(x), turned)
-        pooled = self._pool(x, valid.unsqueeze(-1), lengths)
+        weights = None
+        if self.attention is None:
+            pooled = self._pool(x, valid.unsqueeze(-1), lengths)
+        else:
+            pooled, weights = self.attention(x, valid.unsqueeze(-1))
         if places is not None:  # back to where each token stands
             x = _reorder(x, places)
             found = None if found is None else [_reorder(state, places) for state in found]
+        if weights is not None and places is not None and output_attentions:
+            weights = _reorder(weights.transpose(1, 2), places).transpose(1, 2)
         return BaseModelOutputWithPooling(
-            last_hidden_state=x, pooler_output=pooled, hidden_states=hidden_states(found, x)
+            last_hidden_state=x,
+            pooler_output=pooled,
+            hidden_states=hidden_states(found, x),
+            attentions=(weights,) if weights is not None and output_attentions else None,
         )
 
     def _pool(self, x: Tensor, valid: Tensor, lengths: Tensor) -> Tensor:
@@ -196,9 +242,17 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         self.num_labels = config.num_labels
         self.rnn = RnnModel(config)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        directions = 2 if config.bidirectional else 1
-        self.classifier = nn.Linear(directions * config.hidden_size, config.num_labels)
+        self.classifier = nn.Linear(pooled_size(config), config.num_labels)
         self.post_init()
+
+    def pooling_weights(self, **inputs: Any) -> Tensor | None:
+        """Return the weights that pooling by attention gives each token, float32 [batch, heads,
+        seq]; None where pooling is another (`tasks.nlp.attention.PoolsByAttention`)."""
+        if self.rnn.attention is None:
+            return None
+        base = self.rnn(**inputs, output_attentions=True, return_dict=True)
+        (weights,) = base.attentions
+        return weights  # type: ignore[no-any-return]
 
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
@@ -211,7 +265,7 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         **kwargs: Any,
     ) -> SequenceClassifierOutput:
         """Return logits [batch, labels]; given `labels`, transformers' loss for the problem type as
-        well.
+        well, and given `output_attentions` what `RnnModel` has of them.
 
         Args:
             input_ids: int64 [batch, seq].
@@ -227,7 +281,7 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
             output_attentions=output_attentions,
             return_dict=True,
         )
-        return self.classified(SequenceClassifierOutput, base, labels)
+        return self.classified(SequenceClassifierOutput, base, labels, attentions=base.attentions)
 
 
 register(

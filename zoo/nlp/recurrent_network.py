@@ -8,6 +8,7 @@ from tasks.errors import UserError
 from zoo.model import own_weights
 from zoo.model.loading import load_tokenizer
 from zoo.model.network import Network
+from zoo.nlp import pretrained_embeddings
 from zoo.nlp.encoder_fit import UNLIMITED
 from zoo.nlp.modeling_rnn import RnnConfig, RnnForSequenceClassification
 from zoo.nlp.trained_tokenizer import texts_of, train_tokenizer
@@ -19,6 +20,21 @@ if TYPE_CHECKING:
 
     from tasks.base import Task
     from zoo.nlp.rnn_cls import Options
+
+MULTI_HEAD, HEADS = "multi_head", 4
+SIZE = 128
+"""Numbers of a token's vector where nothing else is asked for."""
+
+
+def _heads(options: "Options") -> int:
+    """Return how many heads new weights have. Raises `UserError` where a pooling has none."""
+    if options.pooling == MULTI_HEAD:
+        return options.attention_heads or HEADS
+    if options.attention_heads is not None:
+        raise UserError(
+            f"`attention_heads` goes with `pooling` {MULTI_HEAD}, and this is {options.pooling}"
+        )
+    return 1
 
 
 def _limit(tokenizer: Any, options: "Options") -> int:
@@ -43,6 +59,7 @@ class RecurrentNetwork(Network):
 
         Raises `UserError` for options that make no network, or weights of another kind.
         """
+        pretrained_embeddings.wanted(options)
         if options.model != pretrained.NEW:
             found, _ = own_checkpoint.find(options, RnnConfig, entry)
             return load_tokenizer(found.folder)
@@ -50,6 +67,7 @@ class RecurrentNetwork(Network):
             raise UserError(
                 f"`activation` {options.activation} is for `cell` rnn, and {options.cell} has gates"
             )
+        _heads(options)
         return train_tokenizer(
             texts_of(splits["train"]),
             options.tokenizer,
@@ -67,7 +85,10 @@ class RecurrentNetwork(Network):
     def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> dict[str, Any]:
         """Return what the weights have, by the names of options (`Network.options_of_weights`)."""
         if options.model == pretrained.NEW:
-            return {}
+            size = options.embedding_size or SIZE
+            if pretrained_embeddings.wanted(options):
+                size = pretrained_embeddings.size_of(options, len(processor))
+            return {"embedding_size": size}
         _, config = own_checkpoint.find(options, RnnConfig, entry)
         rules = json.loads(processor.backend_tokenizer.to_str())
         return {
@@ -77,6 +98,7 @@ class RecurrentNetwork(Network):
             "num_layers": config.num_hidden_layers,
             "bidirectional": config.bidirectional,
             "pooling": config.pooling,
+            "attention_heads": config.attention_heads,
             "rnn_dropout": config.hidden_dropout_prob,
             "initialization": config.initialization,
             "activation": config.hidden_act,
@@ -106,22 +128,33 @@ class RecurrentNetwork(Network):
                 found.folder,
                 options.model,
             )
+            self.prepare_training(model, options)
             return model, found.source(options.model)
         config = RnnConfig(
             vocab_size=len(processor),
-            embedding_size=options.embedding_size,
+            embedding_size=options.embedding_size or SIZE,
             hidden_size=options.hidden_size,
             num_hidden_layers=options.num_layers,
             cell=options.cell,
             bidirectional=options.bidirectional,
             pooling=options.pooling,
+            attention_heads=_heads(options),
             hidden_dropout_prob=options.rnn_dropout,
             initialization=options.initialization,
             hidden_act=options.activation,
             pad_token_id=processor.pad_token_id,
             **task.model_config(),
         )
-        return RnnForSequenceClassification(config), {"model": None, "license": None}
+        model = RnnForSequenceClassification(config)
+        if pretrained_embeddings.wanted(options):
+            pretrained_embeddings.fill(model.rnn.embeddings, options, processor.get_vocab())
+        self.prepare_training(model, options)
+        return model, {"model": None, "license": None}
+
+    def prepare_training(self, model: Any, options: "Options") -> None:
+        """Freeze the vectors of tokens where that is asked for, in place."""
+        if options.freeze_embeddings or options.embeddings == pretrained_embeddings.ONE_HOT:
+            model.rnn.embeddings.weight.requires_grad_(False)
 
 
 NETWORK = RecurrentNetwork()

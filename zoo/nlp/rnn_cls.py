@@ -26,16 +26,25 @@ class Options(Bounded):
     kept; none: new weights, shaped by what follows"""
     cell: Literal["lstm", "gru", "rnn"] = "lstm"
     """recurrent cell; lstm is the fastest on a CPU"""
-    embedding_size: Count = 128
-    """size of a token's vector"""
+    embedding_size: Count | None = None
+    """size of a token's vector; that of `embeddings`, or 128"""
+    embeddings: str = "none"
+    """word vectors to begin with, for tokenizer word: the folder of a checkpoint of word_vectors,
+    or a file of word2vec or GloVe in text; one_hot: of each token its own direction, which stays, a
+    baseline"""
+    freeze_embeddings: bool = False
+    """leave the vectors of tokens as they are"""
     hidden_size: Count = 128
     """size of the state, in each direction"""
     num_layers: Count = 1
     """recurrent layers"""
     bidirectional: bool = True
     """read backward as well"""
-    pooling: Literal["max", "mean", "last"] = "max"
-    """how the states of a text become one vector; last takes each direction's final state"""
+    pooling: Literal["max", "mean", "last", "attention", "multi_head"] = "max"
+    """how the states of a text become one vector; last takes each direction's final state,
+    attention a mean with weights that it learns, and multi_head several such means, side by side"""
+    attention_heads: Count | None = None
+    """means of pooling multi_head; 4 by default"""
     rnn_dropout: BelowOne = 0.5
     """dropout of embeddings, between layers, and before the head"""
     initialization: Initialization = "default"

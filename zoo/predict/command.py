@@ -1,17 +1,21 @@
 """The verb predict: inputs in, one prediction out for each, in the order they came."""
 
+import dataclasses
 import importlib
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from tasks.inputs import FromFile, FromStream
+from tasks.inputs import FromFile, FromStream, Interactive, WithAttention, WithDraft
+from tasks.printing import print_lines
 from tasks.writes import Writes
 from zoo.machine import output_file, places
 from zoo.model.modality import modality_of
 from zoo.predict import live_text
+from zoo.predict.attention import AttentionPicture
 from zoo.predict.files import FORMATS, Sink, Written, open_sink, open_stdout
 from zoo.predict.pipeline import PredictionPipeline, Predictor, are_weights
 
@@ -40,6 +44,8 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
     if output is not None:
         places.check_file(FLAG, output)
         _must_not_be_the_input(output, asked)
+    if isinstance(asked, Interactive) and asked.interactive:
+        _must_be_typed(asked, args)
     form = format_of(output, args.format)
     with ExitStack() as stack:
         task = importlib.import_module(entry.task)
@@ -60,6 +66,11 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
         top_k = args.top_k
         if isinstance(predictor.task, Writes):  # which draws among so many
             predictor.task, top_k = predictor.task.writing_as(top_k=top_k), None
+            if isinstance(asked, WithDraft) and asked.draft is not None:
+                stack.enter_context(_drafted(predictor, asked.draft))
+            if isinstance(asked, Interactive) and asked.interactive:
+                live_text.converse(predictor, _reader(asked, task, predictor, stack))
+                return
             if live_text.is_read(output, args.format):
                 live_text.show(task.read_inputs(asked, predictor.task, stack), predictor)
                 return
@@ -71,8 +82,41 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
                 sink.write(Written(task.show_input(item), None, reading))
             return
         inputs = task.read_inputs(asked, predictor.task, stack)
+        picture = None
+        if isinstance(asked, WithAttention) and asked.attention is not None:
+            picture = AttentionPicture(asked.attention, predictor, stack)
         sink = stack.enter_context(opened)
-        _write(sink, inputs, predictor, task, args.batch_size, top_k)
+        _write(sink, inputs, predictor, task, args.batch_size, top_k, picture)
+
+
+def _must_be_typed(asked: Interactive, args: "PredictArgs") -> None:
+    """Raise `UserError` where prompts do not come from a terminal, or texts go somewhere else."""
+    file = asked.file if isinstance(asked, FromFile) else None
+    given = {"prompt": asked.prompt, "file": file, "output": args.output, "format": args.format}
+    if wrong := next((name for name, value in given.items() if value not in ((), None)), None):
+        raise UserError(f"`interactive` reads and writes on the terminal: leave out `{wrong}`")
+    live_text.must_have_keyboard()
+
+
+def _reader(
+    asked: Any, task: Any, predictor: PredictionPipeline, stack: ExitStack
+) -> live_text.Read:
+    """Return what makes inputs of a typed line, as of a prompt among the flags."""
+
+    def read(line: str) -> Iterator[Mapping[str, Any]]:
+        inputs = dataclasses.replace(asked, prompt=(line,))
+        found: Iterator[Mapping[str, Any]] = task.read_inputs(inputs, predictor.task, stack)
+        return found
+
+    return read
+
+
+@contextmanager
+def _drafted(predictor: PredictionPipeline, draft: Path) -> Iterator[None]:
+    """Let a draft guess, and say at the end on standard error what came of it."""
+    acceptance = predictor.draft_with(draft)
+    yield
+    print_lines(f"{draft}: {acceptance}", file=sys.stderr)
 
 
 def format_of(output: Path | None, asked: str | None) -> str:
@@ -109,6 +153,7 @@ def _write(
     task: Any,
     batch_size: int,
     top_k: int | None,
+    picture: AttentionPicture | None,
 ) -> None:
     kept: list[Mapping[str, Any]] = []  # inputs on their way through the model: at most a batch
 
@@ -120,4 +165,6 @@ def _write(
     for reading in predictor.stream(passing(), batch_size=batch_size, top_k=top_k):
         item = kept.pop(0)
         sink.write(Written(task.show_input(item), item.get("others"), reading))
+        if picture:
+            picture.add(item, reading)
     assert not kept, f"{len(kept)} inputs have no prediction"

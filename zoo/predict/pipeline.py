@@ -6,6 +6,7 @@ longer to import than most programs to answer, is imported for networks alone.
 """
 
 import contextlib
+import copy
 import importlib
 import os
 import sys
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from zoo.generation.speculative import Acceptance
     from zoo.model.entry import Entry
 
 SHOWN = 5
@@ -124,10 +126,12 @@ class PredictionPipeline:
         """The labels that are told apart; empty of a recogniser, a regression, a masked model."""
         return tuple(self.task.labels)
 
-    def __call__(self, inputs: Any, *, batch_size: int = 32, top_k: int | None = None) -> Any:
+    def __call__(
+        self, inputs: Any, *, batch_size: int = 32, top_k: int | None = None, **settings: Any
+    ) -> Any:
         """Return the prediction for one input, or a list of predictions for several, as `predict`
         does."""
-        return self.predict(inputs, batch_size=batch_size, top_k=top_k)
+        return self.predict(inputs, batch_size=batch_size, top_k=top_k, **settings)
 
     def __repr__(self) -> str:
         """Return what predicts, its task, labels and device."""
@@ -184,7 +188,9 @@ class PredictionPipeline:
         with torch.no_grad():
             return torch.as_tensor(self.outputs(batch)["logits"]).cpu()
 
-    def predict(self, inputs: Any, *, batch_size: int = 32, top_k: int | None = None) -> Any:
+    def predict(
+        self, inputs: Any, *, batch_size: int = 32, top_k: int | None = None, **settings: Any
+    ) -> Any:
         """Return the prediction for one input, or a list of predictions for several.
 
         A prediction is a dict: `label` and `score`, and with `top_k` the `scores` of the best k
@@ -198,23 +204,49 @@ class PredictionPipeline:
                 `sampling_rate` (see `tasks.speech.audio_items.samples`): an array alone has the
                 model's own rate.
             batch_size: inputs in a pass.
+            top_k: scores of so many labels; a model that goes on with texts draws among so many
+                tokens.
+            settings: of a model that goes on with texts, as `write` takes them.
 
-        Raises `UserError` for an input that can't be read.
+        Raises `UserError` for an input that can't be read, and for a setting as `write` does.
         """
         one = self.task.is_one(inputs)
         row = [inputs] if one else inputs
-        found = list(self.stream(row, batch_size=batch_size, top_k=top_k))
+        found = list(self.stream(row, batch_size=batch_size, top_k=top_k, **settings))
         return found[0] if one else found
 
     def stream(
-        self, inputs: Iterable[Any], *, batch_size: int = 32, top_k: int | None = None
+        self,
+        inputs: Iterable[Any],
+        *,
+        batch_size: int = 32,
+        top_k: int | None = None,
+        **settings: Any,
     ) -> Iterator[dict[str, Any]]:
         """Yield one prediction for each input, computed batch by batch; there may be any number of
-        inputs."""
+        inputs. Arguments are those of `predict`."""
         if top_k is not None and top_k < 1:
             raise UserError(f"`top_k` {top_k}: at least 1")
-        for one in self.typed(inputs, batch_size=batch_size):
+        if top_k is not None and isinstance(self.task, Writes):
+            settings, top_k = {**settings, "top_k": top_k}, None
+        writer = self.writing_as(**settings) if settings else self
+        for one in writer.typed(inputs, batch_size=batch_size):
             yield self.task.to_json(one, top_k)
+
+    def writing_as(self, **settings: Any) -> Self:
+        """Return the same model with other settings of the texts that it writes, by the names that
+        `write` takes.
+
+        Raises `UserError` as `write` does.
+        """
+        if not isinstance(self.task, Writes):
+            raise UserError(
+                f"{self.source} does not go on with texts, and `{next(iter(settings))}` says how"
+            )
+        found = copy.copy(self)
+        task: Any = self.task.writing_as(**settings)
+        found.task = task
+        return found
 
     def write(self, prompt: Any, **settings: Any) -> Iterator[str]:
         """Yield the text that goes on behind a prompt, piece by piece, as it is written.
@@ -223,13 +255,25 @@ class PredictionPipeline:
                 print(piece, end="", flush=True)
 
         Args:
-            settings: flags of `predict` by name: `max_new_tokens`, `temperature`, `top_k`, `top_p`,
-                `stop`, `seed`.
+            settings: flags of `predict` by name: `max_new_tokens`, `min_new_tokens`, `temperature`,
+                `top_k`, `top_p`, `num_beams`, `length_penalty`, `repetition_penalty`,
+                `no_repeat_ngram_size`, `stop`, `seed`. With beams all comes at the end.
 
         Raises `UserError` for a prompt that can't be gone on with, a setting out of bounds, and a
         model that writes nothing.
         """
         raise UserError(f"{self.source} does not go on with texts")
+
+    def draft_with(self, checkpoint: str | Path) -> "Acceptance":
+        """Let a smaller checkpoint guess the tokens that this one writes: the same texts, sooner
+        where it often guesses right (`zoo.generation.speculative`).
+
+        Returns what comes of its guesses, which is counted up from now on.
+
+        Raises `UserError` where one of the two does not go on with texts, or they have not the same
+        tokens.
+        """
+        raise UserError(f"{self.source} does not go on with texts, and so takes no draft")
 
     def typed(self, inputs: Iterable[Any], *, batch_size: int = 32) -> Iterator[Any]:
         """Yield the prediction of each input as the task's own frozen dataclass, before it becomes
@@ -325,12 +369,34 @@ class Predictor(PredictionPipeline):
             yield from super().write(prompt)
             return
         task: Any = self.task.writing_as(**settings)
-        batch = task.collate(task.inputs([prompt])).to(self.device)
+        batch = self._collate(task.inputs([prompt]))
         shown = 0
         for [text] in task.write(self.model, batch):
             if len(text.text) > shown:
                 yield text.text[shown:]
                 shown = len(text.text)
+
+    def draft_with(self, checkpoint: str | Path) -> "Acceptance":
+        """Let a smaller checkpoint guess tokens; see `PredictionPipeline.draft_with`."""
+        from zoo.generation.network import PromptWriter
+
+        draft = Predictor(checkpoint, str(self.device))
+        for each in (self, draft):
+            if not isinstance(getattr(each.model, "write", None), PromptWriter):
+                raise UserError(
+                    f"{each.source} writes no text token by token: no draft can be used"
+                )
+        own, theirs = (each.processor.get_vocab() for each in (self, draft))
+        for token in sorted(own.keys() | theirs.keys(), key=lambda token: own.get(token, -1)):
+            if own.get(token) != theirs.get(token):
+                raise UserError(
+                    f"`draft` {checkpoint} has other tokens than {self.source}: {token!r} is "
+                    f"{_numbered(theirs.get(token))} of it, and {_numbered(own.get(token))} here. "
+                    "A draft has the tokenizer of its model"
+                )
+        self.model.write.draft = draft.model.write
+        found: Acceptance = self.model.write.acceptance
+        return found
 
     def _collate(self, rows: Sequence[Any]) -> Batch:
         if isinstance(self.model, ArrayModel):
@@ -345,3 +411,7 @@ class Predictor(PredictionPipeline):
     def predictions(self, batch: Sequence[Any]) -> Sequence[Any]:
         """Return the task's predictions for inputs, computed by the model."""
         return self.task.predict(self.model, self._collate(self.prepare(batch)))
+
+
+def _numbered(token: int | None) -> str:
+    return "no token" if token is None else f"token {token}"

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tasks.errors import UserError
+from tasks.writes import Writes
 from zoo.deploy import timed
 from zoo.deploy.proof import arrays
 from zoo.evaluation.calibration_batches import batches
-from zoo.measure.workload import Forward, Workload
+from zoo.measure.workload import NEW_TOKENS, Forward, Generate, Workload
 from zoo.quantization.onnx_int8 import Feed
 from zoo.runtimes import probe
 
@@ -30,9 +31,10 @@ def workload(
     original: "ExportSource", samples: "EvalSplit", batch_size: int, length: int | None
 ) -> Workload:
     """Return the workload to time: a batch of the requested length, or of the median sample's
-    length.
+    length; of a model that goes on with texts, so many tokens behind prompts of that length.
 
-    Raises `UserError` for a length where there is only one size.
+    Raises `UserError` for a length where there is only one size, and for one that leaves no room
+    for what is to be written.
     """
     features = samples.features
     median = int(np.argsort(features.lengths, kind="stable")[len(features) // 2])
@@ -44,7 +46,19 @@ def workload(
         if varying not in sizes:
             raise UserError(f"`length`: {original.checkpoint.entry.name} takes one size only")
         sizes[varying] = length
-    return Forward(sizes)
+    if not isinstance(original.task, Writes):
+        return Forward(sizes)
+    longest = signature.limits[original.modality.axis][1]
+    assert longest is not None, "a text has an end"
+    new_tokens = min(NEW_TOKENS, longest // 2)
+    room = longest - new_tokens
+    if length is not None and length > room:
+        raise UserError(
+            f"`length` {length}: behind a prompt {new_tokens} tokens are written, and this model "
+            f"sees {longest:,} at once: at most {room:,}"
+        )
+    prompt = {original.modality.axis: min(sizes[original.modality.axis], room)}
+    return Generate({**sizes, **prompt}, new_tokens)
 
 
 def draw(original: "ExportSource", workload: Workload) -> dict[str, np.ndarray]:

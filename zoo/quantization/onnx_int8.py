@@ -1,4 +1,5 @@
-"""int8 by ONNX Runtime's quantizer: dynamic (per channel), and static with calibration, as QDQ."""
+"""int8 by ONNX Runtime's quantizer: dynamic (per channel), and static with calibration, as QDQ; and
+int8 or int4 of weights alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ WITH_WEIGHTS = ("MatMul", "Gemm", "Conv")
 BETWEEN_CONVOLUTIONS = ("Add", "MaxPool", "GlobalAveragePool", "AveragePool")
 """What is quantized with them: else each output of a convolution would be turned to fp32 and back.
 """
+BLOCK_SIZE = 32
+"""Weights that share a scale: the smallest that ONNX Runtime has, which loses least."""
 OF_TRANSFORMERS = ("LayerNormalization", "Softmax")
 """Where a program has one of these, only layers with weights are quantized. A mask that is added to
 scores spans the whole range of fp32, and the residual stream has outliers, which take the range of
@@ -77,6 +80,27 @@ def static(
         calibration_cache_path=ranges,
     )
     _one_data_file(target)
+
+
+def weight_only(source: Path, target: Path, bits: int, exclude: Sequence[str] = ()) -> None:
+    """Write `target`/model.onnx with weights of 8 or 4 bits in blocks that have a scale each.
+
+    Activations stay in fp32, but for the products, which ONNX Runtime computes in int8 (accuracy
+    level 4 of its operator MatMulNBits): it rounds each row of them in blocks as well.
+    """
+    import onnx
+    from onnxruntime.quantization.matmul_nbits_quantizer import (
+        DefaultWeightOnlyQuantConfig,
+        MatMulNBitsQuantizer,
+    )
+
+    model = onnx.load(source / FILE)
+    config = DefaultWeightOnlyQuantConfig(
+        block_size=BLOCK_SIZE, is_symmetric=True, accuracy_level=4, bits=bits
+    )
+    quantizer = MatMulNBitsQuantizer(model, nodes_to_exclude=list(exclude), algo_config=config)
+    quantizer.process()
+    _save(quantizer.model.model, target)
 
 
 def prepare(source: Path, target: Path) -> None:

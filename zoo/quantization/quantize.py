@@ -1,5 +1,5 @@
-"""The verb quantize: a contract. The fastest int8 program whose metric drops by no more than was
-allowed, and that is faster than eager fp32 by at least what was asked; or none.
+"""The verb quantize: a contract. The fastest quantized program whose metric drops by no more than
+was allowed, and that is faster than eager fp32 by at least what was asked; or none.
 
 Recipes are chosen on the validation split and confirmed once on the test split: refused there where
 the whole interval of the drop lies above what is allowed.
@@ -32,7 +32,7 @@ from zoo.measure.process import Worker
 from zoo.measure.workload import Workload
 from zoo.quantization import calibration, on_gpu, onnx_int8
 from zoo.quantization.recipes import Recipe, RecipeInputs, fitting
-from zoo.runtimes import artifacts, probe
+from zoo.runtimes import artifacts, onnx_decoder, onnx_generation, probe
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.store import evidence
@@ -80,7 +80,8 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> None:
         source = original.measured(validation.features)
         reserve = 2 * (deadline.spent() - began)  # both are evaluated to confirm the chosen one
         must_be_enough(deadline, reserve)
-        builder = DeploymentBuilder(original, staging, validation, None, args.device, source)
+        where = (original, staging, validation, None, args.device)
+        builder = DeploymentBuilder(*where, source, workload)
         inputs = staging / "inputs.npz"
         np.savez(inputs, **drawn)  # type: ignore[arg-type]
         candidates: list[Candidate] = []
@@ -209,6 +210,7 @@ def build(
     """Build the artifact of a recipe in a staging folder."""
     assert recipe.build is not None and material is not None
     more = recipe.build(material, staging, excluded)
+    more |= onnx_generation.take_over(material.exported, staging)
     return artifacts.write_manifest(
         staging,
         recipe.deployment,
@@ -228,12 +230,11 @@ def prepare(original: ExportSource, staging: Path, data: str | None) -> RecipeIn
     exported, prepared = staging / "fp32", staging / "prepared"
     exported.mkdir()
     prepared.mkdir()
-    export.build(original, Deployment("onnx"), exported)
+    made = export.build(original, Deployment("onnx"), exported)
     with quiet():
         onnx_int8.prepare(exported, prepared)
-    return RecipeInputs(
-        original, prepared, calibration.feeds(original, data), staging / "ranges.json"
-    )
+    feeds = [onnx_decoder.program_feed(made, feed) for feed in calibration.feeds(original, data)]
+    return RecipeInputs(original, made, prepared, feeds, staging / "ranges.json")
 
 
 def time_all(
@@ -342,7 +343,7 @@ def keep(
     confirmed = confirm(original, runner, args.data, args.max_eval_samples, args.max_drop)
     if confirmed is not None:
         drops.append(confirmed)
-    contract = {"max_drop": args.max_drop, "min_speedup": args.min_speedup, **workload.sizes}
+    contract = {"max_drop": args.max_drop, "min_speedup": args.min_speedup, **workload.record()}
     common = measured_where(args.device, args.threads or torch.get_num_threads(), workload)
     made, deployment = on_gpu.program(original, best), best.deployment
     speeds = [speed_fact("latency", best.times.median, made.digest, deployment, common)]

@@ -1,14 +1,16 @@
-"""The recipes: each makes an int8 program of a checkpoint in a staged folder."""
+"""The recipes: each makes a quantized program of a checkpoint in a staged folder."""
 
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.quantization import on_gpu, onnx_int8, pt2e, sensitivity
 from zoo.quantization.onnx_int8 import Feed
 from zoo.runtimes import onnx, torchao
+from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ class RecipeInputs:
     """The inputs of recipes: the exported fp32 program and the calibration data."""
 
     original: "ExportSource"
-    prepared: Path  # folder with an fp32 ONNX program that the quantizer takes
+    exported: Artifact  # the fp32 ONNX program
+    prepared: Path  # folder with the same as the quantizer takes it
     feeds: Sequence[Feed]  # calibration: batches of the training split
     ranges: Path  # file that keeps what calibration found
     rankings: dict[str, list[str]] = field(default_factory=dict)
@@ -38,7 +41,7 @@ class RecipeInputs:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One way to make an int8 program."""
+    """One way to make a quantized program."""
 
     deployment: Deployment
     method: str  # as --method names it
@@ -59,6 +62,13 @@ def _onnx_dynamic(material: RecipeInputs, target: Path, exclude: Sequence[str]) 
 def _onnx_static(material: RecipeInputs, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
     onnx_int8.static(material.prepared, target, material.feeds, exclude, material.ranges)
     return _calibration(material)
+
+
+def _onnx_weights(
+    bits: int, material: RecipeInputs, target: Path, exclude: Sequence[str]
+) -> dict[str, Any]:
+    onnx_int8.weight_only(material.prepared, target, bits, exclude)
+    return {}
 
 
 def _calibration(material: RecipeInputs) -> dict[str, Any]:
@@ -90,6 +100,8 @@ def _aoti_static(material: RecipeInputs, target: Path, exclude: Sequence[str]) -
 RECIPES = (
     Recipe(Deployment("onnx", "int8-dynamic"), "dynamic", _onnx_dynamic),
     Recipe(Deployment("onnx", "int8-static"), "static", _onnx_static),
+    Recipe(Deployment("onnx", "int8-weight-only"), "weight-only", partial(_onnx_weights, 8)),
+    Recipe(Deployment("onnx", "int4-weight-only"), "weight-only", partial(_onnx_weights, 4)),
     Recipe(Deployment("openvino", "int8-static"), "static", _openvino_static),
     Recipe(
         Deployment("aoti", "int8-static"),
@@ -112,6 +124,16 @@ RECIPES = (
 """Where two reach the same, the first stays: the order is that of what users have installed."""
 
 
+UNFIT = {
+    "dynamic": "dynamic ruins networks of convolutions",
+    "static": "static ruins this network",
+    "weight-only": "is for networks that write texts",
+}
+"""Why a method is not tried on a network, by the method."""
+NO_CACHE = "runs no model with a cache here"
+"""Why a runtime is not tried on a network that writes texts."""
+
+
 def fitting(
     network: "Network", method: str | None, device: str = "cpu"
 ) -> tuple[list[Recipe], list[tuple[Recipe, str]]]:
@@ -128,12 +150,22 @@ def fitting(
             continue
         fits = recipe.device != "cpu" or recipe.method in network.quantization_methods
         if method is None and not fits:
-            out.append((recipe, f"{recipe.method} ruins networks of convolutions"))
-        elif reason := _obstacle(recipe, device):
+            out.append((recipe, UNFIT[recipe.method]))
+        elif reason := _stage_obstacle(network, recipe) or _obstacle(recipe, device):
             out.append((recipe, reason))
         else:
             fit.append(recipe)
     return fit, out
+
+
+def _stage_obstacle(network: "Network", recipe: Recipe) -> str | None:
+    """Return why a recipe can't make programs with a cache, where the network is exported as
+    these."""
+    from zoo.runtimes.known import RUNTIMES
+
+    if not network.has_stages or RUNTIMES[recipe.deployment.runtime].writes:
+        return None
+    return NO_CACHE
 
 
 def _obstacle(recipe: Recipe, device: str) -> str | None:

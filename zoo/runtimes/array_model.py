@@ -7,6 +7,7 @@ import numpy as np
 
 from tasks.arrays import to_numpy
 from zoo.runtimes.runner import Runner
+from zoo.runtimes.stages import writer_of
 
 
 class Outputs(dict[str, Any]):
@@ -24,6 +25,8 @@ class ArrayModel:
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
+        self.write = writer_of(runner)
+        """a `tasks.writes.WritesTokens`; None where the runner goes on with no texts"""
 
     def __call__(self, **inputs: np.ndarray) -> Outputs:
         """The runner's outputs under transformers' names for them."""

@@ -134,8 +134,8 @@ def how_to_make(checkpoint: Path, deployment: Deployment) -> str:
     from zoo.model import registry
 
     module = registry.find(read_checkpoint(checkpoint)["model"]).module
-    if deployment.numerics.startswith("int8"):
-        method = deployment.numerics.removeprefix("int8-")
+    if deployment.numerics.startswith("int"):
+        method = deployment.numerics.partition("-")[2]
         return commands.of_model(module, "quantize", checkpoint, "--method", method)
     return commands.of_model(module, "export", checkpoint, "--runtime", deployment)
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.generation.decoding import Decoding, SpecialTokens
 from zoo.generation.session import Ids, Session
+from zoo.generation.writer import TokenWriter
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.stages import GenerativeRunner
-from zoo.runtimes.torch_runner import TorchRunner, must_compute
+from zoo.runtimes.torch_runner import DTYPES, TorchRunner, must_compute
 from zoo.store.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ def load_network_runner(
 
     from zoo.model.network import load_network
     from zoo.runtimes import probe
-    from zoo.runtimes.torch_runner import DTYPES
 
     must_compute(deployment, device)
     model, processor = load_network(checkpoint, torch.device("cpu"))
@@ -71,6 +71,11 @@ class EagerGenerativeRunner(GenerativeRunner, TorchRunner):
         """Return how the model generates by default, as its generation config says."""
         return self._decoder.decoding
 
+    def writer(self) -> TokenWriter | None:
+        """Return what goes on with prompts, of a decoder; None where each pass casts by itself."""
+        found: TokenWriter | None = getattr(self.program, "write", None)
+        return found if self.deployment.numerics in DTYPES else None
+
     def start(self, inputs: Mapping[str, Any]) -> Session:
         """Run the encoder and the prompts; see `GenerativeRunner.start`."""
         with self.arithmetic():
@@ -84,3 +89,7 @@ class EagerGenerativeRunner(GenerativeRunner, TorchRunner):
     def reorder(self, session: Session, rows: Ids) -> None:
         """Reorder the rows of a session; see `GenerativeRunner.reorder`."""
         self._decoder.reorder(session, rows)
+
+    def join(self, session: Session, other: Session) -> None:
+        """Add the rows of another session; see `GenerativeRunner.join`."""
+        self._decoder.join(session, other)

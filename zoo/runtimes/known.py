@@ -26,7 +26,8 @@ class Runtime:
     packages: tuple[str, ...] = ()  # importable names beside torch
     extra: str | None = None  # of pyproject.toml, that brings them
     is_code: bool = False  # whether loading it may run code: see zoo.runtimes.provenance
-    has_stages: bool = False  # whether it runs what is exported as several: `export_stages`
+    has_stages: bool = False  # whether it runs what is exported with a cache: `export_stages`
+    writes: bool = False  # whether it runs a model token by token, with a cache, at all
     most_rows: int | None = None  # of a batch, where the program plans its memory beforehand
 
     def missing(self) -> str | None:
@@ -45,6 +46,7 @@ RUNTIMES = {
         FLOATS,
         training_modes=("cuda-graphs",),
         devices=("cpu", "cuda", "mps"),
+        writes=True,
     ),
     "compile": Runtime(
         "zoo.runtimes.compiled",
@@ -69,12 +71,13 @@ RUNTIMES = {
     "onnx": Runtime(
         "zoo.runtimes.onnx",
         "ONNX Runtime",
-        ("fp32", "int8-dynamic", "int8-static"),
+        ("fp32", "int8-dynamic", "int8-static", "int8-weight-only", "int4-weight-only"),
         artifact="model.onnx",
         devices=("cpu", "cuda"),
         packages=("onnx", "onnxscript", "onnxruntime"),
         extra="onnx",
         has_stages=True,
+        writes=True,
     ),
     "tensorrt": Runtime(
         "zoo.runtimes.tensorrt",

@@ -12,6 +12,7 @@ from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.onnx_session import open_session, opset_of, provider
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
+from zoo.runtimes.stages import MODEL
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,8 +55,7 @@ def export(
 def export_stages(
     stages: "Mapping[str, Stage]", model: "nn.Module", folder: Path, opset: int | None = None
 ) -> dict[str, Any]:
-    """Writes encoder and decoder of a model that writes text; see
-    `zoo.runtimes.onnx_generation`."""
+    """Writes the programs of a model that writes text; see `zoo.runtimes.onnx_generation`."""
     from zoo.runtimes import onnx_generation
 
     must_be_known(opset)
@@ -77,11 +77,12 @@ def must_be_known(opset: int | None) -> None:
 
 def load(artifact: Artifact, deployment: Deployment, device: str, threads: int | None) -> Runner:
     """Load an ONNX artifact into ONNX Runtime; see `zoo.runtimes.load`."""
-    from zoo.runtimes import onnx_generation
+    from zoo.runtimes.onnx_decoder import OnnxDecoder
+    from zoo.runtimes.onnx_generation import PROGRAMS, OnnxEncoderDecoder
 
-    if onnx_generation.PROGRAMS in artifact.manifest:
-        return onnx_generation.OnnxGenerativeRunner(artifact, deployment, device, threads)
-    return OnnxRunner(artifact, deployment, device, threads)
+    programs = artifact.manifest.get(PROGRAMS, {})
+    kind = OnnxDecoder if MODEL in programs else OnnxEncoderDecoder if programs else OnnxRunner
+    return kind(artifact, deployment, device, threads)
 
 
 class OnnxRunner(Runner):

@@ -1,10 +1,13 @@
-"""A model that generates text, under ONNX Runtime: encoder.onnx, and decoder.onnx with a cache.
+"""A model that generates text, under ONNX Runtime: its programs, and how they are called.
 
-The keys and values stay where ONNX Runtime has put them (on a GPU there), and go from one step into
-the next without a copy in between.
+An encoder-decoder is encoder.onnx and decoder.onnx, a decoder alone (`zoo.runtimes.onnx_decoder`)
+is model.onnx. The keys and values stay where ONNX Runtime has put them (on a GPU there), and go
+from one step into the next without a copy in between.
 """
 
+import shutil
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +23,7 @@ from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.onnx_session import open_session, opset_of, provider
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
-from zoo.runtimes.stages import BATCH, PAST, GenerativeRunner
+from zoo.runtimes.stages import BATCH, DECODER, ENCODER, PAST, GenerativeRunner
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,16 +31,16 @@ if TYPE_CHECKING:
     from zoo.runtimes.stages import Stage
 
 PROGRAMS = "programs"  # in the manifest: the signature of each
-ENCODER, DECODER = "encoder", "decoder"
 HIDDEN = "last_hidden_state"  # of the encoder; the decoder takes what was computed from it
 
 
 def export(
     stages: "Mapping[str, Stage]", model: "nn.Module", folder: Path, opset: int | None
 ) -> dict[str, Any]:
-    """Writes both programs, and the configs that say how they are used; returns what to record.
+    """Writes the programs, and the configs that say how they are used; returns what to record.
 
-    Raises `UserError` where the generation config asks for what is not greedy decoding.
+    Raises `UserError` where the generation config of an encoder-decoder asks for what is not greedy
+    decoding; a decoder alone is told by its task how it writes.
     """
     from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
 
@@ -49,11 +52,22 @@ def export(
         config = OnnxConfig(dynamic_shapes=shapes, opset_version=opset)
         exported[name] = OnnxExporter().export(stage.module, dict(stage.example), config)
     transformers_export.save(exported, model, folder)
-    decoding.read(folder)
+    if ENCODER in stages:
+        decoding.read(folder)
     return {
-        "opset": opset_of(_file(folder, DECODER)),
+        "opset": opset_of(_file(folder, list(stages)[-1])),
         PROGRAMS: {name: stage.signature.to_json() for name, stage in stages.items()},
     }
+
+
+def take_over(artifact: Artifact, folder: Path) -> dict[str, Any]:
+    """Copy what lies beside the programs of an artifact into the folder of one that is made of it,
+    and return what is to be recorded of them; nothing of a model that is no generator."""
+    if PROGRAMS not in artifact.manifest:
+        return {}
+    for name in ("config.json", decoding.FILE):
+        shutil.copyfile(artifact.folder / name, folder / name)
+    return {PROGRAMS: artifact.manifest[PROGRAMS]}
 
 
 def _file(folder: Path, program: str) -> Path:
@@ -61,7 +75,12 @@ def _file(folder: Path, program: str) -> Path:
 
 
 class OnnxGenerativeRunner(GenerativeRunner):
-    """A runner that generates text with two inference sessions: the encoder and the decoder."""
+    """What the runners of programs with a cache share; each program is an inference session."""
+
+    stages: tuple[str, ...]
+    """names of the programs"""
+    main: str
+    """the one that is called for each token"""
 
     def __init__(
         self, artifact: Artifact, deployment: Deployment, device: str, threads: int | None
@@ -69,8 +88,7 @@ class OnnxGenerativeRunner(GenerativeRunner):
         super().__init__(deployment, artifact.signature, device, threads)
         try:
             self.programs = {
-                name: Signature.from_json(artifact.manifest[PROGRAMS][name])
-                for name in (ENCODER, DECODER)
+                name: Signature.from_json(artifact.manifest[PROGRAMS][name]) for name in self.stages
             }
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{artifact.folder} is damaged ({error!r}): export it again") from None
@@ -78,6 +96,60 @@ class OnnxGenerativeRunner(GenerativeRunner):
             name: open_session(_file(artifact.folder, name), [provider(device)], threads)
             for name in self.programs
         }
+        self.folder = artifact.folder
+
+    def empty_cache(self, rows: int) -> dict[str, Any]:
+        """Return the cache of texts without any token, OrtValues by name."""
+        arrays = empty_cache(self.programs[self.main], rows)
+        return {name: ort_value(array) for name, array in arrays.items()}
+
+    def advance(self, session: Session, given: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Run the main program behind the cache of a session, which grows; return the logits."""
+        values = {name: value for name, value in session.state.items() if name in self._takes}
+        values |= {name: ort_value(array) for name, array in given.items()}
+        found = self.call(self.main, values)
+        logits: np.ndarray = found.pop("logits").numpy()
+        session.state |= {name.replace("present", "past"): array for name, array in found.items()}
+        return logits
+
+    @cached_property
+    def _takes(self) -> set[str]:
+        """Names of the inputs of the main program."""
+        return {port.name for port in self.programs[self.main].inputs}
+
+    def step_by_step(self) -> Runner:
+        """Return the same program, given its tokens one by one, by way of the cache."""
+        return StepByStepRunner(self)
+
+    def run_stepwise(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Run as `Runner.run` does, with the tokens given one by one."""
+        raise NotImplementedError
+
+    def call(self, program: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Runs a program on OrtValues, which it also gives."""
+        session, outputs = self.sessions[program], self.programs[program].outputs
+        if self.device == "cpu":  # there is one place for outputs, which need not be bound
+            found = session.run_with_ort_values(outputs, given)
+            return dict(zip(outputs, found, strict=True))
+        binding = session.io_binding()
+        for name, value in given.items():
+            binding.bind_ortvalue_input(name, value)
+        for name in outputs:
+            binding.bind_output(name, self.device.partition(":")[0])
+        session.run_with_iobinding(binding)
+        return dict(zip(outputs, binding.get_outputs(), strict=True))
+
+
+class OnnxEncoderDecoder(OnnxGenerativeRunner):
+    """A runner that generates text with two inference sessions: the encoder and the decoder."""
+
+    stages = (ENCODER, DECODER)
+    main = DECODER
+
+    def __init__(
+        self, artifact: Artifact, deployment: Deployment, device: str, threads: int | None
+    ) -> None:
+        super().__init__(artifact, deployment, device, threads)
         self._special_tokens, self._decoding = decoding.read(artifact.folder)
 
     @property
@@ -107,44 +179,27 @@ class OnnxGenerativeRunner(GenerativeRunner):
     def encode(self, inputs: Mapping[str, Any]) -> Session:
         """Run the encoder on inputs float32 [batch, ...]; no token is given yet."""
         given = {name: to_numpy(array) for name, array in inputs.items()}
-        state = self.call(ENCODER, {name: _value(array) for name, array in given.items()})
-        sizes = {BATCH: len(next(iter(given.values()))), PAST: 0}
-        for port in self.programs[DECODER].inputs:
-            if port.name.startswith("past_"):
-                shape = [sizes[size] if isinstance(size, str) else size for size in port.dims]
-                state[port.name] = _value(np.zeros(shape, port.dtype))
-        return Session(None, state)
+        state = self.call(ENCODER, {name: ort_value(array) for name, array in given.items()})
+        return Session(None, state | self.empty_cache(len(next(iter(given.values())))))
 
     def step(self, session: Session, tokens: Ids) -> np.ndarray:
         """Return the logits behind the next tokens; see `GenerativeRunner.step`."""
-        cache = {name: value for name, value in session.state.items() if name != HIDDEN}
-        found = self.call(DECODER, {"input_ids": _value(tokens), **cache})
-        logits: np.ndarray = found.pop("logits").numpy()
-        session.state |= {name.replace("present", "past"): array for name, array in found.items()}
-        return logits
+        return self.advance(session, {"input_ids": tokens})
 
     def reorder(self, session: Session, rows: Ids) -> None:
         """Reorder the rows of a session, on the host; see `GenerativeRunner.reorder`."""
         for name, value in session.state.items():
-            session.state[name] = _value(value.numpy()[rows])
+            session.state[name] = ort_value(value.numpy()[rows])
 
-    def step_by_step(self) -> Runner:
-        """Return the same program, given its tokens one by one, by way of the cache."""
-        return StepByStepRunner(self)
+    def run_stepwise(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the logits of tokens that are given one by one; see `Runner.run`."""
+        session = self.encode({"input_features": inputs["input_features"]})
+        tokens = to_numpy(inputs["decoder_input_ids"])
+        steps = [self.step(session, column[:, None]) for column in tokens.T]
+        return self._outputs(session, np.concatenate(steps, 1))
 
     def _outputs(self, session: Session, logits: np.ndarray) -> dict[str, Any]:
         return {"logits": logits, f"encoder_{HIDDEN}": session.state[HIDDEN].numpy()}
-
-    def call(self, program: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Runs a program on OrtValues, which it also gives."""
-        session, outputs = self.sessions[program], self.programs[program].outputs
-        binding = session.io_binding()
-        for name, value in given.items():
-            binding.bind_ortvalue_input(name, value)
-        for name in outputs:
-            binding.bind_output(name, self.device.partition(":")[0])
-        session.run_with_iobinding(binding)
-        return dict(zip(outputs, binding.get_outputs(), strict=True))
 
 
 class StepByStepRunner(Runner):
@@ -156,13 +211,23 @@ class StepByStepRunner(Runner):
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the logits of tokens that are given one by one; see `Runner.run`."""
-        session = self.runner.encode({"input_features": inputs["input_features"]})
-        tokens = to_numpy(inputs["decoder_input_ids"])
-        steps = [self.runner.step(session, column[:, None]) for column in tokens.T]
-        return self.runner._outputs(session, np.concatenate(steps, 1))
+        return self.runner.run_stepwise(inputs)
 
 
-def _value(array: np.ndarray) -> Any:
+def empty_cache(program: Signature, rows: int) -> dict[str, np.ndarray]:
+    """Return the keys and values of texts without any token, [rows, heads, 0, size] by name."""
+    sizes = {BATCH: rows, PAST: 0}
+    return {
+        port.name: np.zeros(
+            [sizes[size] if isinstance(size, str) else size for size in port.dims], port.dtype
+        )
+        for port in program.inputs
+        if port.name.startswith("past_")
+    }
+
+
+def ort_value(array: np.ndarray) -> Any:
+    """Return an array as an OrtValue on the processor."""
     import onnxruntime
 
     return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))

@@ -14,7 +14,7 @@ from zoo.generation.generate import sequences
 from zoo.model.loading import load_config, new_model
 from zoo.runtimes.array_model import Outputs, in_parts
 from zoo.runtimes.runner import Runner
-from zoo.runtimes.stages import GenerativeRunner
+from zoo.runtimes.stages import GenerativeRunner, writer_of
 
 
 class RunnerModel(nn.Module):
@@ -24,6 +24,8 @@ class RunnerModel(nn.Module):
         """`folder` is the checkpoint's; of it config.json alone is read."""
         super().__init__()
         self.runner, self.folder = runner, folder
+        self.write = writer_of(runner)
+        """a `tasks.writes.WritesTokens`; None where the runner goes on with no texts"""
 
     def forward(self, **inputs: Tensor) -> Any:
         """The runner's outputs under transformers' names for them."""

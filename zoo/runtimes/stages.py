@@ -1,10 +1,11 @@
-"""A model that writes text, in two programs: an encoder that runs once an input, and a decoder that
-runs once a token, with a cache.
+"""A model that writes text, as programs with a cache.
 
 A network with `stages` (`zoo.model.network.Network`) is exported so, by a runtime that brings
-`export_stages`. The encoder gives `last_hidden_state` and what the decoder takes under the same
-names (`cross_*`); the decoder takes `input_ids` and `past_*`, and gives `logits` and `present_*`,
-the next `past_*`.
+`export_stages`. It has two, an encoder that runs once an input and a decoder that runs once a
+token, or one, a decoder alone, called "model". The encoder gives `last_hidden_state` and what the
+decoder takes under the same names (`cross_*`). A decoder takes `input_ids` and `past_*`, and gives
+`logits` and `present_*`, the next `past_*`; one without an encoder takes `attention_mask`, perhaps
+`position_ids`, and `logits_to_keep` as well (see `zoo.nlp.causal_export`).
 """
 
 from collections.abc import Mapping
@@ -14,18 +15,22 @@ from typing import TYPE_CHECKING, Any
 from tasks.base import Tensors
 from zoo.generation.decoding import Decoding, SpecialTokens
 from zoo.generation.session import Ids, Session
+from zoo.generation.writer import TokenWriter
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
 
 if TYPE_CHECKING:
     from torch import nn
 
+ENCODER, DECODER, MODEL = "encoder", "decoder", "model"
+"""Names of stages; one that is alone is the model."""
 BATCH, TOKENS, PAST = "batch", "tokens", "past"  # the sizes that vary
+KEPT, TOTAL = "kept", "total"  # of a decoder alone: logits that are wanted, and past + tokens
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A program of a model that is exported as several: the encoder or the decoder."""
+    """A program of a model that writes text: its encoder, its decoder, or the whole of it."""
 
     module: "nn.Module"
     example: Tensors
@@ -65,6 +70,20 @@ class GenerativeRunner(Runner):
         """Make row i go on with what was row `rows[i]`; rows may be repeated or left out."""
         raise NotImplementedError
 
-    def step_by_step(self) -> Runner:
-        """Return the same program, given its tokens one by one, by way of the cache."""
+    def join(self, session: Session, other: Session) -> None:
+        """Add the rows of another session; see `zoo.generation.session.Generative.join`."""
         raise NotImplementedError
+
+    def step_by_step(self) -> Runner | None:
+        """Return the same program, given its tokens one by one, by way of the cache; None of what
+        runs the network itself."""
+        return None
+
+    def writer(self) -> TokenWriter | None:
+        """Return what goes on with prompts; None where this is not made for it."""
+        return None
+
+
+def writer_of(runner: Runner) -> TokenWriter | None:
+    """Return what goes on with prompts by a runner; None where it writes none."""
+    return runner.writer() if isinstance(runner, GenerativeRunner) else None

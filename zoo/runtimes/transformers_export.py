@@ -24,7 +24,7 @@ def shapes(signature: Signature) -> dict[str, dict[int, Any]]:
     """The dimensions that vary, as torch.export takes them: it raises where one would be baked in.
 
     They have names, so that the inputs share them and the ranges are known while it traces:
-    ExecuTorch plans its memory by these.
+    ExecuTorch plans its memory by these. A size without limits follows from others.
     """
     from torch.export import Dim
 
@@ -33,7 +33,9 @@ def shapes(signature: Signature) -> dict[str, dict[int, Any]]:
     }
     return {
         port.name: {
-            axis: varying[size] for axis, size in enumerate(port.dims) if isinstance(size, str)
+            axis: varying.get(size, Dim.DYNAMIC)
+            for axis, size in enumerate(port.dims)
+            if isinstance(size, str)
         }
         for port in signature.inputs
     }
@@ -69,7 +71,7 @@ def save(exported: Mapping[str, Any], model: "nn.Module", folder: Path) -> None:
         for found in configs.values():
             found.save_pretrained(folder)
         return
-    if set(exported) == {COMPONENT}:  # it knows its configuration
+    if set(exported) == {COMPONENT} and first.config is not None:
         first.save_pretrained(folder)
         return
     components = {name: each.components[COMPONENT] for name, each in exported.items()}

@@ -7,6 +7,7 @@
     zoo serve minilm                                          weights: labels without training
     zoo serve runs/bert_cls --host 0.0.0.0 --keys keys.txt    for other machines
     curl -s http://127.0.0.1:8080/predict -d '{"text": "fine, I loved it"}'
+    curl -sN http://127.0.0.1:8080/v1/completions -d '{"prompt": "This package", "stream": true}'
 
 What it speaks, each with its errors in its own form (`zoo.serve.protocols` has a module for each):
 
@@ -14,7 +15,8 @@ What it speaks, each with its errors in its own form (`zoo.serve.protocols` has 
                                         or a list of them
     POST /, /models/NAME                the Hub's inference API: huggingface_hub.InferenceClient
     /v2/...                             the Open Inference Protocol: tritonclient.http
-    /v1/...                             OpenAI's: transcriptions, embeddings, realtime
+    /v1/...                             OpenAI's: chat, completions, transcriptions, embeddings,
+                                        realtime
     ws /websocket                       16-bit samples in, texts out while it is spoken
     GET /, /docs, /metrics              a page to try it on, the API, Prometheus
 
@@ -23,6 +25,14 @@ a bounded queue, first in first out, and `--workers` processes; decoding, tokeni
 are theirs. An idle worker is handed what waits (`--max_batch`), sorts it by length and runs it in
 passes within a budget of tokens, pixels or seconds (`--batch_budget`). So batches form by
 themselves while a worker is busy; `--max_wait_ms` has an idle one wait for more.
+
+**Texts.** A worker whose model writes has up to `--max_batch` texts at once, each step one token
+of every text: a request joins between two tokens and leaves where its text ends
+(`zoo.generation.continuous`). Its cache (`--cache_tokens`) decides how many run, the others wait
+their turn; a long prompt is read in parts, beside the texts that are being written. Each text is
+the one that it is alone. A client that goes has nothing more written. Where a worker dies, what had
+begun to stream ends with an error, and the rest is tried again. /metrics has the time to the first
+token and of each further one, the tokens, and how full the cache is.
 
 **What it takes on.** `--max_queue` inputs wait, more are answered 429 with Retry-After; an answer
 comes within `--timeout_s`, or 504, and what has not begun by then is dropped, as it is when the

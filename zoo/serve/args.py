@@ -33,6 +33,10 @@ class Limits(Bounded):
     batch_budget: Positive | None = None
     """tokens, pixels or seconds of a pass, padding included; 16 inputs of usual length by default,
     128 on a GPU"""
+    cache_tokens: Count | None = None
+    """of a model that writes: texts at once times the longest of them, prompts included, which
+    decides how many are written at once; by default what a quarter of the free memory holds, but
+    at most 64 of its context"""
     load_s: Positive = 600.0
     """that a worker has to load its model; one that takes longer is taken for dead"""
     max_seconds: Positive = 600.0

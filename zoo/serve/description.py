@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from tasks import json_files
 from tasks.errors import UserError
 from tasks.paths import expanded, is_file
-from tasks.writes import Writes
 from zoo.model import registry
 from zoo.model.modality import modality_of
 from zoo.runtimes import artifacts
@@ -144,11 +143,6 @@ def describe(folder: Path, name: str, deployment: str) -> Description:
     runtime = RUNTIMES[wanted.runtime]
     checkpoint = open_checkpoint(folder, weights=not runtime.artifact)
     _must_predict(folder, checkpoint.entry)
-    if isinstance(checkpoint.task, Writes):
-        raise UserError(
-            f"{folder}: {checkpoint.entry.name} writes texts, which are not served yet",
-            hint="predict writes them",
-        )
     if runtime.artifact:
         if reason := runtime.missing():
             raise UserError(f"{wanted}: {reason}")

@@ -1,7 +1,7 @@
 """Inputs of a request, as the front hands them to a worker: in JSON, with bytes beside it.
 
-An item is a text, a pair of texts, the content of an image or sound file, or a sound as samples.
-Never a path or a URL: a request opens no file, and fetches nothing.
+An item is a text, a pair of texts, a chat, the content of an image or sound file, or a sound as
+samples. Never a path or a URL: a request opens no file, and fetches nothing.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,14 @@ class Sound(TypedDict):
     sampling_rate: int
 
 
-Item = str | tuple[str, str] | bytes | Sound
+class Chat(TypedDict):
+    """What was said so far, for a model that answers."""
+
+    messages: list[dict[str, str]]
+    """each with `role` and `content`"""
+
+
+Item = str | tuple[str, str] | bytes | Sound | Chat
 
 
 def to_wire(item: Item, blobs: list[bytes]) -> Any:
@@ -30,6 +37,8 @@ def to_wire(item: Item, blobs: list[bytes]) -> Any:
     if isinstance(item, bytes):
         blobs.append(item)
         return {"blob": len(blobs) - 1}
+    if "messages" in item:
+        return item
     blobs.append(np.ascontiguousarray(item["array"], np.float32).tobytes())
     return {"blob": len(blobs) - 1, "sampling_rate": item["sampling_rate"]}
 
@@ -40,6 +49,8 @@ def from_wire(written: Any, blobs: Sequence[bytes]) -> Item:
         return written
     if isinstance(written, list):
         return str(written[0]), str(written[1])
+    if "messages" in written:
+        return Chat(messages=written["messages"])
     content: bytes = blobs[written["blob"]]
     if "sampling_rate" not in written:
         return content
@@ -49,10 +60,12 @@ def from_wire(written: Any, blobs: Sequence[bytes]) -> Item:
 
 
 def kind_of(item: Item) -> str:
-    """Return what an item is: "text", "pair", "file" or "samples"; only items of one kind are
-    prepared together."""
+    """Return what an item is: "text", "pair", "chat", "file" or "samples"; only items of one kind
+    are prepared together."""
     if isinstance(item, str):
         return "text"
     if isinstance(item, tuple):
         return "pair"
-    return "file" if isinstance(item, bytes) else "samples"
+    if isinstance(item, bytes):
+        return "file"
+    return "chat" if "messages" in item else "samples"

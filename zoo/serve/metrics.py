@@ -8,7 +8,7 @@ leaving. https://prometheus.io/docs/practices/naming
 
 import contextlib
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,13 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 """Upper bounds of the times that are told apart."""
 INPUTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """Upper bounds of the sizes of batches."""
+TEXT_GAUGES = (
+    ("texts_running", "Texts that are being written.", "running"),
+    ("texts_waiting", "Texts that a worker has, and for which its cache has no room.", "waiting"),
+    ("cached_tokens", "Tokens in the caches of texts, padding included.", "cached_tokens"),
+    ("cache_tokens", "Tokens that the caches of texts may come to.", "cache_tokens"),
+)
+"""Of models that write: name, meaning, and the key in a worker's state."""
 RELEASES = ("full", "waited", "idle", "again")
 """Why inputs went to a worker: see `zoo.serve.queue.JobQueue.take`."""
 
@@ -38,6 +45,8 @@ class VersionState:
     """inputs that wait for a worker"""
     streams: int
     """sounds heard while they are spoken"""
+    texts: Sequence[Mapping[str, Any]] = ()
+    """of each worker that writes, its state (`zoo.serve.writing.WritingModel.state`)"""
 
 
 class _Versions:
@@ -50,6 +59,7 @@ class _Versions:
         """Yield the gauges, each label set once."""
         info: dict[tuple[str, ...], int] = {}
         ready, waiting, streams = (Tally[tuple[str, ...]]() for _ in range(3))
+        texts = {key: Tally[tuple[str, ...]]() for *_, key in TEXT_GAUGES}
         for one in self._states():
             model = one.description
             labels = (*_labels(model), one.role)
@@ -57,11 +67,16 @@ class _Versions:
             ready[labels] += one.workers
             waiting[(model.name,)] += one.waiting if one.role != "next" else 0
             streams[(model.name,)] += one.streams
+            for state in one.texts:
+                for *_, key in TEXT_GAUGES:
+                    texts[key][_labels(model)] += state[key]
         of = ("model", "version", "role")
         yield _gauge("model_info", "What is loaded; always 1.", (*of, "sha256", "deployment"), info)
         yield _gauge("workers_ready", "Workers that can answer.", of, ready)
         yield _gauge("queue_length", "Inputs that wait for a worker.", of[:1], waiting)
         yield _gauge("live_streams", "Sounds heard while they are spoken.", of[:1], streams)
+        for name, what, key in TEXT_GAUGES:
+            yield _gauge(name, what, of[:2], texts[key])
 
 
 class Metrics:
@@ -98,6 +113,15 @@ class Metrics:
         self._released = made(
             Counter, "batches_released_total", "Why inputs went to a worker.", *version, "reason"
         )
+        self._first_token = made(
+            Histogram, "first_token_seconds", "To the first token.", *version, buckets=SECONDS
+        )
+        self._token = made(
+            Histogram, "token_seconds", "Of each token behind the first.", *version, buckets=SECONDS
+        )
+        self._tokens = made(
+            Counter, "tokens_total", "Tokens of prompts, and written.", *version, "kind"
+        )
 
     def add_version(self, one: Description) -> None:
         """Tell of a version from now on; what has not happened yet is 0, and not absent."""
@@ -108,9 +132,13 @@ class Metrics:
     def remove_version(self, one: Description) -> None:
         """Forget what the workers of a version did, which has gone."""
         labels = _labels(one)
-        for metric in (self._sizes, self._passes, self._padding, self._restarts):
+        by_version = (self._sizes, self._passes, self._padding, self._restarts)
+        for metric in (*by_version, self._first_token, self._token):
             with contextlib.suppress(KeyError):
                 metric.remove(*labels)
+        for kind in ("prompt", "completion"):
+            with contextlib.suppress(KeyError):
+                self._tokens.remove(*labels, kind)
         for reason in RELEASES:
             with contextlib.suppress(KeyError):
                 self._released.remove(*labels, reason)
@@ -148,6 +176,24 @@ class Metrics:
         self._sizes.labels(*labels).observe(told["inputs"])
         self._passes.labels(*labels).observe(told["seconds"])
         self._padding.labels(*labels).set(told["padding"])
+
+    def text(
+        self, one: Description, told: Mapping[str, Any], first_s: float | None, next_s: float | None
+    ) -> None:
+        """Count a text that was written.
+
+        Args:
+            told: what the worker tells of it: `prompt_tokens` and `completion_tokens`.
+            first_s: seconds from its arrival to its first token; None where it has none.
+            next_s: seconds of each token behind that; None where there is none.
+        """
+        labels = _labels(one)
+        for kind in ("prompt", "completion"):
+            self._tokens.labels(*labels, kind).inc(told[f"{kind}_tokens"])
+        if first_s is not None:
+            self._first_token.labels(*labels).observe(first_s)
+        if next_s is not None:
+            self._token.labels(*labels).observe(next_s)
 
     def restarted(self, one: Description) -> None:
         """Count a worker that died, or could not be started again."""

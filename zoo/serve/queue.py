@@ -28,10 +28,18 @@ class Job:
     arrived: float = field(default_factory=time.monotonic)
     tried: int = 0
     """workers that died with it"""
+    pieces: "Pieces | None" = None
+    """takes what a model writes while it does, for whoever reads it then"""
+    has_begun: bool = False
+    """whether such a reader has a piece: no other worker can begin it again"""
 
     def is_wanted(self, now: float) -> bool:
         """Return whether somebody still waits: the client has not gone, the deadline not passed."""
         return not self.answer.done() and now < self.deadline
+
+
+Pieces = asyncio.Queue[tuple[Job, Mapping[str, Any] | None]]
+"""What is written for some jobs, each piece with its job; None behind the last one."""
 
 
 class JobQueue:

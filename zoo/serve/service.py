@@ -1,22 +1,24 @@
 """The models of a service: a queue and workers each. What speaks HTTP calls `predict`."""
 
 import asyncio
+import contextlib
 import functools
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.errors import UserError
-from zoo.serve import cache
+from tasks.writes import Writes
+from zoo.serve import cache, feeding
 from zoo.serve.activity import Activity, Pass
 from zoo.serve.args import Limits
 from zoo.serve.description import Description
 from zoo.serve.errors import DeadlineExceeded, NotFound, QueueFull, TooManyInputs, Unavailable
 from zoo.serve.items import Item
 from zoo.serve.metrics import Metrics, VersionState
-from zoo.serve.queue import Job, JobQueue
+from zoo.serve.queue import Job, JobQueue, Pieces
 from zoo.serve.worker_process import WorkerDied, WorkerProcess, WorkerSettings, WorkerUnfit
 
 LOG = logging.getLogger(__name__)
@@ -108,7 +110,9 @@ class Service:
     def _states(self) -> Iterator[VersionState]:
         for one in self._versions():
             waiting = len(one.queue)
-            yield VersionState(one.description, one.role, len(one.running), waiting, one.streams)
+            texts = [worker.texts for worker in one.running if worker.texts]
+            known = one.description, one.role, len(one.running), waiting, one.streams
+            yield VersionState(*known, texts)
 
     @property
     def models(self) -> Mapping[str, Description]:
@@ -256,28 +260,65 @@ class Service:
             TooManyInputs: more inputs than may ever wait.
             QueueFull, DeadlineExceeded, Unavailable: see there.
         """
+        return await self.predict_each(name, [(item, parameters or {}) for item in inputs])
+
+    async def predict_each(
+        self, name: str | None, work: Sequence[tuple[Item, Mapping[str, Any]]]
+    ) -> list[dict[str, Any]]:
+        """Return a prediction for each input, of which each has parameters of its own; see
+        `predict`."""
+        model = self._answering(name, len(work))
+        if not work:
+            return []
+        if self.cache is None:
+            return await self._computed(model, work)
+        return await self._remembered(self.cache, model, work)
+
+    async def write(
+        self, name: str | None, work: Sequence[tuple[Item, Mapping[str, Any]]]
+    ) -> AsyncGenerator[tuple[int, Mapping[str, Any]]]:
+        """Yield what a model writes of several texts while it does, each with the place of its
+        text: mappings with `piece`, characters that are sure by now, and `token`, the id that has
+        brought them; the last of them has `prediction` too, which follows by itself.
+
+        Args:
+            work: the input of each text, and its parameters.
+
+        Raises as `predict` does; `Unavailable` too where the worker died that was writing.
+        """
+        model = self._answering(name, len(work))
+        pieces: Pieces = asyncio.Queue()
+        with self._admitted(model, work) as jobs:
+            for job in jobs:
+                job.pieces = pieces
+                job.answer.add_done_callback(functools.partial(_tell_end, pieces, job))
+            left = len(jobs)
+            while left:
+                with self._in_time(model):
+                    async with asyncio.timeout(jobs[0].deadline - time.monotonic()):
+                        job, piece = await pieces.get()
+                left -= piece is None
+                yield jobs.index(job), job.answer.result() if piece is None else piece
+
+    def _answering(self, name: str | None, inputs: int) -> ServedModel:
+        """Return the version that answers so many inputs; raises as `predict` does."""
         model = self._find(name)
         if (said := cache.SAID.get()) is not None:  # perhaps not the version that was there before
             said["sha256"] = model.description.sha256
         if model.unfit and not model.running:
             raise Unavailable(f"{model.description.name} is not ready: {model.unfit}")
-        if not inputs:
-            return []
-        if len(inputs) > self.limits.max_queue:
-            raise TooManyInputs(len(inputs), self.limits.max_queue)
-        if self.cache is None:
-            return await self._computed(model, inputs, parameters or {})
-        return await self._remembered(self.cache, model, inputs, parameters or {})
+        if inputs > self.limits.max_queue:
+            raise TooManyInputs(inputs, self.limits.max_queue)
+        return model
 
     async def _remembered(
         self,
         answers: cache.AnswerCache,
         model: ServedModel,
-        inputs: Sequence[Item],
-        parameters: Mapping[str, Any],
+        work: Sequence[tuple[Item, Mapping[str, Any]]],
     ) -> list[dict[str, Any]]:
         """Return predictions, those out of the cache that are there."""
-        keys = [cache.key_of(model.description, item, parameters) for item in inputs]
+        keys = [cache.key_of(model.description, *one) for one in work]
         found = [answers.get(key) for key in keys]
         missing = [place for place, one in enumerate(found) if one is None]
         for one in found:
@@ -285,39 +326,53 @@ class Service:
         cache.tell(hit=not missing)
         made = []
         if missing:
-            made = await self._computed(model, [inputs[place] for place in missing], parameters)
+            made = await self._computed(model, [work[place] for place in missing])
         for place, prediction in zip(missing, made, strict=True):
             found[place] = prediction
             answers.put(keys[place], prediction)
         return [one for one in found if one is not None]
 
     async def _computed(
-        self, model: ServedModel, inputs: Sequence[Item], parameters: Mapping[str, Any]
+        self, model: ServedModel, work: Sequence[tuple[Item, Mapping[str, Any]]]
     ) -> list[dict[str, Any]]:
         """Return predictions that workers make; raises as `predict` does."""
+        with self._admitted(model, work) as jobs, self._in_time(model):
+            async with asyncio.timeout(self.limits.timeout_s):
+                return list(await asyncio.gather(*(job.answer for job in jobs)))
+
+    @contextlib.contextmanager
+    def _admitted(
+        self, model: ServedModel, work: Sequence[tuple[Item, Mapping[str, Any]]]
+    ) -> Iterator[list[Job]]:
+        """Give the queue of a model jobs, which are void behind the context: of several one may be
+        refused, and a client may go. Raises `QueueFull`."""
         loop = asyncio.get_running_loop()
         now = time.monotonic()
         deadline = now + self.limits.timeout_s
-        jobs = [Job(item, parameters, deadline, loop.create_future(), now) for item in inputs]
+        jobs = [Job(*one, deadline, loop.create_future(), now) for one in work]
         try:
             model.queue.admit(jobs)
         except QueueFull:
             self.metrics.rejected(name=model.description.name, reason="queue")
             raise
         model.in_flight += len(jobs)
-        answers = asyncio.gather(*(job.answer for job in jobs))
         try:
-            async with asyncio.timeout(self.limits.timeout_s):
-                return list(await answers)
+            yield jobs
+        finally:
+            model.in_flight -= len(jobs)
+            for job in jobs:
+                job.answer.cancel()
+
+    @contextlib.contextmanager
+    def _in_time(self, model: ServedModel) -> Iterator[None]:
+        """Raise `DeadlineExceeded` where the time of an answer is over."""
+        try:
+            yield
         except TimeoutError:
             self.metrics.rejected(name=model.description.name, reason="deadline")
             raise DeadlineExceeded(
                 f"no answer within {self.limits.timeout_s:g} s: come back later"
             ) from None
-        finally:
-            model.in_flight -= len(jobs)
-            for job in jobs:  # of several one may be refused, and a client may go: the rest is void
-                job.answer.cancel()
 
     def _find(self, name: str | None) -> ServedModel:
         if name is None:
@@ -370,55 +425,26 @@ class Service:
             if not worker.tested:
                 LOG.warning("%s: no golden inputs to test itself with", name)
         model.running.append(worker)
-        answered = False
-        jobs: list[Job] = []
-        death = asyncio.create_task(worker.process.wait())
-        wait_s = self.limits.max_wait_ms / 1000
+        kind = feeding.Texts if isinstance(model.description.task, Writes) else feeding.Batches
+        feeder = kind(model, worker, self.limits, (self.metrics, self.activity))
         try:
-            while True:
-                taking = model.queue.take(self.limits.most_at_once, wait_s)
-                jobs, reason = await _unless_dead(worker, death, model.queue, taking)
-                self.metrics.released(model.description, reason)
-                with self.activity.running() as ran:
-                    await worker.run(jobs, functools.partial(self.metrics.batch, model.description))
-                # as many workers answer as much in that time
-                model.queue.answered(len(jobs) * len(model.running), ran.seconds)
-                if model.observer is not None:
-                    model.observer(jobs, ran)
-                answered, jobs = True, []
+            await feeder.run()
         except asyncio.CancelledError:  # the version ends
-            _refuse(jobs)
+            _refuse(feeder.jobs)
             raise
         except Exception as error:  # whatever it is, the model is not left without a worker
             LOG.error("%s: %s", name, error, exc_info=not isinstance(error, WorkerDied))
             model.deaths += 1
-            _try_again(model, jobs)
-            return answered
+            _try_again(model, feeder.jobs)
+            return feeder.has_answered
         finally:
-            death.cancel()
             model.running.remove(worker)
             await asyncio.shield(worker.end())
 
 
-async def _unless_dead(
-    worker: WorkerProcess,
-    death: "asyncio.Task[int]",
-    queue: JobQueue,
-    taking: Coroutine[Any, Any, tuple[list[Job], str]],
-) -> tuple[list[Job], str]:
-    """Return what is taken of a queue; raise `WorkerDied` where the worker ends before there is
-    anything."""
-    take = asyncio.create_task(taking)
-    try:
-        await asyncio.wait((take, death), return_when=asyncio.FIRST_COMPLETED)
-    except asyncio.CancelledError:
-        if not take.cancel():  # it has taken some already, which nobody else would answer
-            queue.put_back(take.result()[0])
-        raise
-    if not take.done():
-        take.cancel()
-        raise WorkerDied(f"worker {worker.pid} died (exit code {death.result()})")
-    return take.result()
+def _tell_end(pieces: Pieces, job: Job, _: "asyncio.Future[dict[str, Any]]") -> None:
+    """Tell whoever reads the pieces of a text that it has ended."""
+    pieces.put_nowait((job, None))
 
 
 def _refuse(jobs: Sequence[Job]) -> None:
@@ -435,7 +461,9 @@ def _try_again(model: ServedModel, jobs: Sequence[Job]) -> None:
         if job.answer.done():
             continue
         job.tried += 1
-        if job.tried < MOST_TRIES:
+        if job.has_begun:
+            job.answer.set_exception(Unavailable("the worker died that was writing: ask again"))
+        elif job.tried < MOST_TRIES:
             again.append(job)
         else:
             job.answer.set_exception(

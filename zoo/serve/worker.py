@@ -4,6 +4,7 @@ On the socket FD it is told what to load, says that it is ready, and answers inp
 end closes, which is also what it sees when the service is killed.
 """
 
+import functools
 import logging
 import math
 import os
@@ -16,17 +17,19 @@ from pathlib import Path
 from typing import IO, Any
 
 from tasks.errors import UserError
+from tasks.writes import Writes
 from zoo.model import registry
 from zoo.model.modality import modality_of
 from zoo.predict.pipeline import Predictor
 from zoo.runtimes.deployment import Deployment
-from zoo.serve import frames, self_test, tagging
+from zoo.serve import frames, self_test, tagging, writing
 from zoo.serve.description import KINDS
 from zoo.serve.frames import Message
 from zoo.serve.items import from_wire
 from zoo.serve.live import LiveSounds
 from zoo.serve.logs import JsonLines
 from zoo.serve.model import Answer, Batch, BatchingModel, Work, fault_of
+from zoo.serve.writing import WritingModel
 
 
 def main(words: list[str]) -> int:
@@ -55,7 +58,13 @@ def main(words: list[str]) -> int:
             _send(said, {"type": "unfit", "reason": str(error)})
             return 3
         seconds = time.perf_counter() - began
-        _send(said, {"type": "ready", "seconds": seconds, "pid": os.getpid(), "tested": tested})
+        ready = {"type": "ready", "seconds": seconds, "pid": os.getpid(), "tested": tested}
+        if isinstance(model, WritingModel):
+            _send(said, {**ready, "texts": model.state()})
+            messages = iter(functools.partial(frames.receive, told), None)
+            writing.answer(model, messages, functools.partial(_send, said))
+            return 0
+        _send(said, ready)
         sounds = LiveSounds(model.predictor, model.modality)
         while (message := frames.receive(told)) is not None:
             if message.type == "run":
@@ -65,7 +74,7 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def load(asked: Mapping[str, Any]) -> tuple[BatchingModel, int]:
+def load(asked: Mapping[str, Any]) -> tuple[BatchingModel | WritingModel, int]:
     """Return the model that a message asks for, warm, and the golden inputs that it was tested on.
 
     Raises:
@@ -86,13 +95,19 @@ def load(asked: Mapping[str, Any]) -> tuple[BatchingModel, int]:
         deployment=asked["deployment"],
         threads=asked["threads"],
     )
-    modality = modality_of(predictor.checkpoint.entry)
-    model = tagging.model_of(
-        predictor, modality, KINDS[modality.name], asked["budget"], asked["max_seconds"]
-    )
+    model = _model_of(predictor, asked)
     self_test.must_be_the_same(predictor, folder, deployment, asked["sha256"])
     model.warm_up(asked["most"])
     return model, self_test.run(predictor, folder, deployment, asked["sha256"])
+
+
+def _model_of(predictor: Predictor, asked: Mapping[str, Any]) -> BatchingModel | WritingModel:
+    if isinstance(predictor.task, Writes):
+        return WritingModel(predictor, asked["cache_tokens"])
+    modality = modality_of(predictor.checkpoint.entry)
+    return tagging.model_of(
+        predictor, modality, KINDS[modality.name], asked["budget"], asked["max_seconds"]
+    )
 
 
 def _answer(said: IO[bytes], model: BatchingModel, message: Message) -> None:

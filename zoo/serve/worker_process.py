@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tasks.errors import UserError
@@ -57,6 +58,7 @@ class WorkerSettings:
             "budget": self.limits.batch_budget,
             "max_seconds": self.limits.max_seconds,
             "most": self.limits.most_at_once,
+            "cache_tokens": self.limits.cache_tokens,
         }
 
 
@@ -67,6 +69,8 @@ class WorkerProcess:
     """golden inputs that it has passed"""
     streams = 0
     """sounds that it hears while they are spoken"""
+    texts: Mapping[str, Any] = MappingProxyType({})
+    """what one that writes has said last of its work (`WritingModel.state`)"""
     is_ended = False
 
     def __init__(
@@ -101,7 +105,7 @@ class WorkerProcess:
         process, load_s = worker.process, settings.limits.load_s
         try:
             async with asyncio.timeout(load_s):
-                await worker._send(settings.written())
+                await worker.send(settings.written())
                 said = await frames.read(worker._reader)
         except TimeoutError:
             await worker.end()
@@ -123,6 +127,7 @@ class WorkerProcess:
             await worker.end()
             raise WorkerUnfit(said.content["reason"])
         worker.tested = said.content["tested"]
+        worker.texts = said.content.get("texts", worker.texts)
         return worker
 
     @classmethod
@@ -168,10 +173,10 @@ class WorkerProcess:
             for job in jobs
         ]
         async with self._turn:
-            await self._send({"type": "run", "work": work}, blobs)
+            await self.send({"type": "run", "work": work}, blobs)
             while (said := await self._next()).type != "done":
                 for answer in said.content["answers"]:
-                    _settle(jobs[answer["place"]], answer)
+                    settle(jobs[answer["place"]], answer)
                 seen(said.content)
 
     async def ask(self, content: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> Message:
@@ -190,24 +195,34 @@ class WorkerProcess:
                 raise
 
     async def _asked(self, content: Mapping[str, Any], blobs: Sequence[bytes]) -> Message:
-        await self._send(content, blobs)
+        await self.send(content, blobs)
         return await self._next()
 
     async def _next(self) -> Message:
         try:
             async with asyncio.timeout(SILENCE_FACTOR * self.settings.limits.timeout_s):
-                said = await frames.read(self._reader)
+                return await self.read()
         except TimeoutError:
             await self.end()
             raise WorkerDied(f"worker {self.pid} said nothing for too long") from None
+
+    async def read(self) -> Message:
+        """Return the next message of the worker, however long that takes. Raises `WorkerDied`."""
+        said = await frames.read(self._reader)
         if said is None:
             await self.end()
             raise WorkerDied(f"worker {self.pid} died (exit code {self.process.returncode})")
         return said
 
-    async def _send(self, content: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> None:
+    def post(self, content: Mapping[str, Any]) -> None:
+        """Send a small message, without waiting until it has gone."""
+        if not self._writer.is_closing():
+            self._writer.write(frames.pack(content))
+
+    async def send(self, content: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> None:
+        """Send a message; one that died takes none, which whoever reads next sees."""
         self._writer.write(frames.pack(content, blobs))
-        with contextlib.suppress(ConnectionError):  # it died; whoever reads next sees it
+        with contextlib.suppress(ConnectionError):
             await self._writer.drain()
 
     async def end(self) -> None:
@@ -219,7 +234,7 @@ class WorkerProcess:
         await self.process.wait()
 
 
-def _settle(job: Job, answer: Mapping[str, Any]) -> None:
+def settle(job: Job, answer: Mapping[str, Any]) -> None:
     """Give a job its answer, if somebody still waits for it."""
     if job.answer.done():
         return

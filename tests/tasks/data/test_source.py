@@ -77,10 +77,7 @@ text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sample
 )
 
 
-@settings(
-    max_examples=60,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(
     rows=st.lists(st.tuples(text, text, text), min_size=1, max_size=6),
     suffix=st.sampled_from(["csv", "tsv"]),

@@ -235,7 +235,7 @@ def test_a_tokenizer_without_an_end_is_refused(task: CausalLM) -> None:
 
 def test_what_writes_nothing_says_so(task: CausalLM) -> None:
     batch = task.collate(task.inputs(["a"]))
-    with pytest.raises(UserError, match="this deployment writes no text yet"):
+    with pytest.raises(UserError, match="this deployment writes no text: use"):
         task.predict(torch.nn.Identity(), batch)
 
 

@@ -92,6 +92,53 @@ def test_a_file_of_text(tmp_path: Path) -> None:
     assert splits["test"]["text"][:] == ["café"]
 
 
+def put(folder: Path, **texts: bytes) -> Path:
+    for name, content in texts.items():
+        file = folder / name.replace("__", "/").replace("_", ".")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    return folder
+
+
+def test_every_text_of_a_folder_is_a_document(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At whatever depth, with whatever folders beside it, and in whatever encoding."""
+    texts = {"top_txt": b"\xef\xbb\xbftop", "a__one_txt": b"one\r\n", "a__b__two_md": b"two\n"}
+    texts |= {"c__three_txt": "三".encode("utf-16"), "c__four_txt": b"caf\xe9"}
+    put(tmp_path, **texts, c__picture_png=b"\0", c__old_txt_gz=b"\0")
+    splits, _ = documents.load(tmp_path)
+    assert list(splits) == ["train"]
+    found = sorted(text.strip() for text in splits["train"]["text"])
+    assert found == ["café", "one", "top", "two", "三"]
+    told = capsys.readouterr().err
+    assert "2 files of" in told and "(.gz, .png), and left out" in told
+    assert "1 of 5 texts" in told and "Latin-1; the first is c/four.txt" in told
+
+
+def test_splits_of_a_folder_are_folders_or_files(tmp_path: Path) -> None:
+    """As of WikiText, whose files are cut as one file is."""
+    put(tmp_path / "one", train__a_txt=b"a", train__b__c_txt=b"c", test__a_txt=b"t")
+    splits, _ = documents.load(tmp_path / "one")
+    assert {name: sorted(rows["text"]) for name, rows in splits.items()} == {
+        "train": ["a", "c"], "test": ["t"]
+    }  # fmt: skip
+    long = b"\n\n".join([b"word " * 300] * 10)
+    put(tmp_path / "two", wiki_train_txt=long, wiki_valid_txt=b"v", wiki_test_txt=b"t")
+    splits, _ = documents.load(tmp_path / "two")
+    assert {name: rows.num_rows for name, rows in splits.items()} == {
+        "train": 5, "validation": 1, "test": 1
+    }  # fmt: skip
+    put(tmp_path / "three", my_test_txt=b"a", other_txt=b"b")
+    splits, _ = documents.load(tmp_path / "three")
+    assert splits["train"].num_rows == 2, "a name is none of a split where others have none"
+
+
+def test_a_file_without_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a\.txt has no text"):
+        documents.load(put(tmp_path, a_txt=b"\n \n") / "a.txt")
+
+
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"a\0b")
     with pytest.raises(UserError, match=r"a\.txt has zero bytes, so it is no text"):

@@ -1,13 +1,14 @@
 """Texts that grow: what is sure of them, where they end, and how they are drawn."""
 
 import itertools
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from tasks.errors import UserError
-from tasks.nlp.writing import GrowingText, Writing
+from tasks.nlp.writing import GrowingText, Writing, behind
 
 
 def _bytes(ids: Sequence[int]) -> str:
@@ -53,6 +54,60 @@ def test_a_stop_ends_it_and_is_left_out(content: bytes, stop: tuple[str, ...], t
         assert later.startswith(earlier), "what was sure never changes"
 
 
+PIECES = ("我们", "走。好", "吧", "a", "b.\n", "\nc", "end of", " text")
+
+
+def _pieces(ids: Sequence[int]) -> str:
+    return "".join(PIECES[i] for i in ids)
+
+
+@pytest.mark.parametrize(
+    ("ids", "stop", "text"),
+    [
+        ((0, 1, 2), ("。",), "我们走"),  # inside of a token
+        ((0, 1, 2), ("好吧",), "我们走。"),  # over two
+        ((3, 4, 5), ("\n\n",), "ab."),
+        ((3, 6, 7, 0), ("of text我", "never"), "aend "),  # over three
+        (
+            (6, 7),
+            ("of text", "end of text"),
+            "",
+        ),  # the one that begins first, of two that end at once
+    ],
+)
+def test_a_stop_is_cut_off_exactly(ids: Sequence[int], stop: tuple[str, ...], text: str) -> None:
+    growing = GrowingText(_pieces, stop, 99)
+    seen = []
+    for token in ids:
+        growing.add(token)
+        seen.append(growing.text)
+    assert growing.text == text and growing.finish_reason == "stop"
+    assert all(text.startswith(earlier) for earlier in seen)
+
+
+@pytest.mark.parametrize("kind", ["metaspace", "llama", "bytes"])
+def test_the_blank_before_the_first_word_is_kept(kind: str) -> None:
+    """Which tokenizers leave out at the beginning of what they decode."""
+    from tokenizers import Tokenizer, decoders, models
+
+    words = {
+        "metaspace": ["▁The", "▁cat", "s", "▁", "."],
+        "llama": ["▁The", "▁cat", "s", "▁▁", "."],
+        "bytes": ["The", "Ġcat", "s", "Ġ", "."],
+    }[kind]
+    steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    tokenizer = Tokenizer(models.WordLevel(dict(zip(words, range(5), strict=True)), "."))
+    tokenizer.decoder = {
+        "metaspace": decoders.Metaspace(),
+        "llama": decoders.Sequence([*steps, decoders.Strip(" ", 1, 0)]),
+        "bytes": decoders.ByteLevel(),
+    }[kind]
+    for ids in ([1, 2, 4], [2, 1], [3, 1], [4], [1, 3, 2]):
+        whole = tokenizer.decode([0, *ids])
+        assert whole == "The" + behind(0, tokenizer.decode)(ids)
+    assert behind(0, tokenizer.decode)([]) == ""
+
+
 def test_it_is_as_long_as_it_may_be() -> None:
     seen, reason = _grown(b"abcdef", limit=3)
     assert seen[-1] == "abc" and reason == "length"
@@ -61,17 +116,19 @@ def test_it_is_as_long_as_it_may_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "sampling"),
+    ("asked", "settings"),
     [
         ({}, {}),
-        ({"temperature": 0.0, "seed": 3}, {}),
+        ({"temperature": 0.0, "seed": 3}, {"do_sample": False}),
         ({"seed": 3}, {"do_sample": True, "seed": 3}),
         ({"temperature": 0.7}, {"do_sample": True, "temperature": 0.7}),
         ({"top_k": 5, "top_p": 0.9}, {"do_sample": True, "top_k": 5, "top_p": 0.9}),
+        ({"num_beams": 3, "temperature": 0.0}, {"num_beams": 3, "do_sample": False}),
+        ({"repetition_penalty": 1.0}, {"repetition_penalty": 1.0}),
     ],
 )
-def test_when_tokens_are_drawn(asked: dict[str, Any], sampling: dict[str, Any]) -> None:
-    assert Writing(**asked).sampling == sampling
+def test_when_tokens_are_drawn(asked: dict[str, Any], settings: dict[str, Any]) -> None:
+    assert Writing(**asked).settings == settings
 
 
 @pytest.mark.parametrize(
@@ -82,8 +139,18 @@ def test_when_tokens_are_drawn(asked: dict[str, Any], sampling: dict[str, Any]) 
         ({"max_new_tokens": 0}, "`max_new_tokens` 0: at least 1"),
         ({"top_p": 0.0}, "`top_p` 0.0"),
         ({"temperature": -1.0}, "`temperature` -1.0"),
+        ({"num_beams": 2, "seed": 1}, "`seed` is of a draw, and `num_beams` 2 draw nothing"),
+        ({"num_beams": 0}, "`num_beams` 0: at least 1"),
+        ({"min_new_tokens": 9, "max_new_tokens": 8}, "`min_new_tokens` 9 is more than"),
     ],
 )
 def test_what_makes_no_sense_is_refused(asked: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         Writing(**asked)
+
+
+def test_a_constraint_wants_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "llguidance", None)
+    with pytest.raises(UserError, match="`regex` and `json_schema` need the package llguidance"):
+        Writing(regex="a+").settings_for(None)
+    assert Writing(temperature=0.5).settings_for(None) == Writing(temperature=0.5).settings

@@ -1,6 +1,7 @@
 """Networks with a cache, decoder-only and encoder-decoder, padded: as transformers generates."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from tests.zoo.generation.networks import (
 )
 from zoo.generation.decoding import Decoding
 from zoo.generation.generate import sequences
-from zoo.generation.network import NetworkDecoder, PromptWriter, left_padded
+from zoo.generation.network import NetworkDecoder, PromptWriter
+from zoo.generation.writer import left_padded
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -99,33 +101,50 @@ def test_what_is_suppressed_is_what_transformers_suppresses() -> None:
 
 PROMPTS = [[11, 12, 13, 14, 15, 16, 17], [30], [21, 22, 23], [31, 32, 33, 34]]
 DRAWN = {"do_sample": True, "temperature": 0.9, "top_k": 30, "seed": 4}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "greedy": {},
+    "drawn": DRAWN,
+    "penalties": {"repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "min_new_tokens": 2},
+    "drawn with penalties": {**DRAWN, "repetition_penalty": 1.3, "no_repeat_ngram_size": 3},
+    "beams": {"num_beams": 3, "length_penalty": 2.0},
+    "beams with penalties": {"num_beams": 2, "no_repeat_ngram_size": 2, "repetition_penalty": 1.1},
+}
 
 
-def _written(writer: PromptWriter, chosen: list[int], limits: list[int], sampling: dict) -> list:
+def written(
+    writer: PromptWriter, chosen: list[int], limits: list[int], settings: dict[str, Any]
+) -> list[list[int]]:
     """The tokens behind some of PROMPTS, in one batch."""
     given = [PROMPTS[i] for i in chosen]
     special = (ENDS, PAD)
-    columns = list(writer(given, [limits[i] for i in chosen], special, chosen, sampling))
+    columns = list(writer(given, [limits[i] for i in chosen], special, chosen, settings))
     texts = [[int(column[row]) for column in columns] for row in range(len(chosen))]
     for text in texts:
         assert -1 not in text or set(text[text.index(-1) :]) == {-1}, "what has ended stays so"
     return [[token for token in text if token >= 0] for text in texts]
 
 
-@pytest.mark.parametrize("sampling", [{}, DRAWN], ids=["greedy", "drawn"])
+CASES = [*((name, False) for name in SETTINGS), ("greedy", True), ("drawn with penalties", True)]
+
+
+@pytest.mark.parametrize(("name", "drafted"), CASES)
 @pytest.mark.parametrize("kind", ["gpt2", "llama"])
-def test_a_text_does_not_depend_on_its_batch(kind: str, sampling: dict) -> None:
+def test_a_text_does_not_depend_on_its_batch(kind: str, name: str, drafted: bool) -> None:
     """Prompts padded on the left, which end at different steps; in any order, and alone."""
+    settings = SETTINGS[name]
     writer = PromptWriter(network(kind), 48)
+    if drafted:
+        writer.draft = PromptWriter(network(kind, seed=2), 48)
     limits = [3, 16, 9, 12]
-    together = _written(writer, [0, 1, 2, 3], limits, sampling)
+    together = written(writer, [0, 1, 2, 3], limits, settings)
     assert [len(text) <= limit for text, limit in zip(together, limits, strict=True)] == [True] * 4
     assert len({len(text) for text in together}) > 1
-    assert _written(writer, [3, 1], limits, sampling) == [together[3], together[1]]
-    for i, text in enumerate(together):
-        assert _written(writer, [i], limits, sampling) == [text]
-    if sampling:
-        assert _written(writer, [0, 1, 2, 3], limits, {**sampling, "seed": 5}) != together
+    rng = np.random.default_rng(0)
+    for size in (1, 1, 2, 3):
+        chosen = rng.permutation(4)[:size].tolist()
+        assert written(writer, chosen, limits, settings) == [together[i] for i in chosen]
+    if "drawn" in name:
+        assert written(writer, [0, 1, 2, 3], limits, {**settings, "seed": 5}) != together
 
 
 def test_a_long_prompt_beside_a_short_one_stays_within_its_places() -> None:
@@ -142,6 +161,6 @@ def test_a_long_prompt_beside_a_short_one_stays_within_its_places() -> None:
 
 
 def test_prompts_are_padded_on_the_left() -> None:
-    inputs = left_padded([[5, 6, 7], [8]], 1, "cpu")
+    inputs = left_padded([[5, 6, 7], [8]], 1)
     assert inputs["input_ids"].tolist() == [[5, 6, 7], [1, 1, 8]]
     assert inputs["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]

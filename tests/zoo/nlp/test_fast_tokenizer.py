@@ -18,6 +18,7 @@ from tasks.errors import UserError
 from tasks.nlp.tagged_words import encode_words
 from tasks.nlp.tokenization import encode
 from tests.cli import ROOT, run_program
+from tests.tasks.nlp.chat_tokenizers import chatml
 from zoo.nlp import fast_tokenizer
 from zoo.nlp.fast_tokenizer import FastTokenizer
 from zoo.nlp.presets import PRESETS
@@ -244,3 +245,11 @@ def test_it_is_read_without_transformers(tmp_path: Path) -> None:
     )
     done = run_program(program)
     assert done.out.split() == ["0", "set()"], done.err
+
+
+def test_one_that_writes_chats_is_that_of_transformers(tmp_path: Path) -> None:
+    chatml().save_pretrained(tmp_path)
+    found = fast_tokenizer.load(tmp_path)
+    assert "assistant" in found.apply_chat_template(
+        [{"role": "user", "content": "a"}], tokenize=False, add_generation_prompt=True
+    )

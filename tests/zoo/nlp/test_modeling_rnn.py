@@ -14,12 +14,13 @@ from zoo.speedups.bf16_weights import Bf16Weights
 from zoo.train.optim.optimizer import no_decay_names
 
 LENGTHS = (7, 1, 4, 12)
-POOLINGS = ("max", "mean", "last")
+POOLINGS = ("max", "mean", "last", "attention", "multi_head")
 
 
 def model_of(seed: int = 0, **config: object) -> RnnForSequenceClassification:
     torch.manual_seed(seed)
     shape = {"vocab_size": 50, "embedding_size": 12, "hidden_size": 10, "num_hidden_layers": 2}
+    shape |= {"attention_heads": 3} if config.get("pooling") == "multi_head" else {}
     return RnnForSequenceClassification(RnnConfig(**shape | {"num_labels": 3} | config)).eval()
 
 
@@ -45,14 +46,18 @@ def test_padding_does_not_change_the_result(cell: str, pooling: str, bidirection
 
 
 @pytest.mark.parametrize(
-    ("cell", "act"),
+    ("cell", "act", "pooling"),
     [
-        pytest.param(cell, act, marks=[pytest.mark.slow] if cell != "lstm" else [])
-        for cell, act in (*((cell, "tanh") for cell in CELLS), ("rnn", "relu"))
+        pytest.param(cell, act, pooling, marks=[pytest.mark.slow] if cell != "lstm" else [])
+        for cell, act, pooling in (
+            *((cell, "tanh", "max") for cell in CELLS),
+            ("rnn", "relu", "max"),
+            ("lstm", "tanh", "multi_head"),
+        )
     ],
 )
-def test_exported_it_takes_any_length(cell: str, act: str) -> None:
-    model = model_of(cell=cell, hidden_act=act)
+def test_exported_it_takes_any_length(cell: str, act: str, pooling: str) -> None:
+    model = model_of(cell=cell, hidden_act=act, pooling=pooling)
     ids, mask = batch()
     dims = {0: torch.export.Dim("batch", min=1, max=64), 1: torch.export.Dim("length", max=512)}
     shapes = {"input_ids": dims, "attention_mask": dims}
@@ -83,6 +88,24 @@ def test_states_are_those_of_torch_reading_packed_rows(cell: str) -> None:
     torch.testing.assert_close(states, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("pooling", ["attention", "multi_head"])
+def test_pooling_is_the_mean_that_its_attention_weights_say(pooling: str) -> None:
+    model = model_of(pooling=pooling).rnn
+    ids, mask = batch()
+    left = torch.arange(12) >= 12 - mask.sum(1, keepdim=True)  # padding on the left
+    shifted = torch.zeros_like(ids).masked_scatter(left, ids[mask == 1])
+    for tokens, given in ((ids, mask), (shifted, left.long()), (ids, None)):
+        base = model(tokens, given, output_attentions=True)
+        (weights,) = base.attentions
+        assert weights.shape == (4, 3 if pooling == "multi_head" else 1, 12)
+        torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:2]))
+        assert not weights.transpose(1, 2)[torch.zeros_like(ids) == given].any()
+        assert weights.std(-1).min() > 0 or given is not None
+        means = weights @ base.last_hidden_state
+        torch.testing.assert_close(base.pooler_output, means.flatten(1))
+        assert model(tokens, given).attentions is None
+
+
 @pytest.mark.parametrize("act", ["tanh", "relu"])
 def test_a_step_of_the_plain_cell_is_torchs(act: str) -> None:
     cell = model_of(cell="rnn", hidden_act=act).rnn.layers[0].ahead
@@ -104,9 +127,11 @@ def test_a_row_of_nothing_but_padding_gives_finite_logits() -> None:
 
 
 @pytest.mark.parametrize("numerics", ["fp32", "autocast", "bf16 weights"])
-@pytest.mark.parametrize("cell", CELLS)
-def test_every_cell_passes_gradients_to_all_weights(cell: str, numerics: str) -> None:
-    model = model_of(cell=cell).train()
+@pytest.mark.parametrize(
+    ("cell", "pooling"), [*((cell, "max") for cell in CELLS), ("lstm", "multi_head")]
+)
+def test_every_cell_passes_gradients_to_all_weights(cell: str, pooling: str, numerics: str) -> None:
+    model = model_of(cell=cell, pooling=pooling).train()
     bf16 = Bf16Weights(model) if numerics == "bf16 weights" else None
     ids, mask = batch()
     with torch.autocast("cpu", torch.bfloat16, enabled=numerics == "autocast"):

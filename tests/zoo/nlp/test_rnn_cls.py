@@ -11,7 +11,7 @@ import zoo
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.nlp.text_classification import Args
-from tests.cli import run_program
+from tests.cli import Done, run_cli, run_program
 from zoo.cli import verbs
 from zoo.nlp import recurrent_network
 from zoo.nlp.rnn_cls import ENTRY, Options
@@ -46,15 +46,25 @@ def tokenizer_of(rows: list[str], **options: object):
     return recurrent_network.NETWORK.make_processor(chosen, None, splits(rows), ENTRY)
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("rnn")
+def trained(folder: Path, *more: str) -> Path:
     data = folder / "films.csv"
     data.write_text("text,label\n" + "".join(f"{t},{label}\n" for t, label in texts(160)))
     flags = ["--num_train_epochs", "8", "--learning_rate", "1e-2", "--report_to", "none"]
     flags += ["--per_device_train_batch_size", "16", "--output_dir", str(folder / "out")]
-    assert verbs.main(ENTRY, ["finetune", "--data", str(data), *SMALL, *flags]) == 0
+    assert verbs.main(ENTRY, ["finetune", "--data", str(data), *SMALL, *flags, *more]) == 0
     return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("rnn"))
+
+
+@pytest.fixture(scope="module")
+def attending(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("heads")
+    heads = ("--pooling", "multi_head", "--attention_heads", "2")
+    return trained(folder, *heads, "--long_texts", "window", "--window_overlap", "2")
 
 
 def test_finetune_evaluate_predict(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,6 +75,71 @@ def test_finetune_evaluate_predict(checkpoint: Path, capsys: pytest.CaptureFixtu
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["label"] for line in lines] == ["p", "n"]
     assert [line["text"] for line in lines] == asked
+
+
+def predict_with(folder: Path, *argv: object) -> Done:
+    return run_cli(ENTRY, "predict", folder, "--device", "cpu", *argv)
+
+
+def test_attention_is_shown_piece_by_piece(attending: Path, tmp_path: Path) -> None:
+    asked = ["The film <b>7</b> was superb", "", "这部电影 awful"]
+    page, lines = tmp_path / "a page.html", tmp_path / "lines.txt"
+    done = predict_with(attending, "--text", *asked, "--attention", page)
+    assert done.code == 0 and len(done.lines) == 3
+    content = page.read_text(encoding="utf-8")
+    assert "<b>" not in content and content.count("head 2") == 3 and "这" in content
+    assert predict_with(attending, "--text", *asked, "--attention", lines).out == done.out
+    blocks = lines.read_text(encoding="utf-8").split("\n\n")[:3]
+    for block, text, line in zip(blocks, asked, done.lines, strict=True):
+        title, *rows = block.splitlines()
+        assert f"label {json.loads(line)['label']}, score" in title
+        shares = {row.split()[1]: float(row.split()[0]) for row in rows}
+        assert sum(float(row.split()[0]) for row in rows) == pytest.approx(1, abs=0.01)
+        assert "".join(shares) or text == ""
+    assert [row.split()[1] for row in blocks[1].splitlines()[1:]] == ["[SEP]"]
+    printed = predict_with(attending, "--text", *asked, "--attention", "-")
+    assert printed.out == done.out and printed.err.strip() == "\n\n".join(blocks).strip()
+
+
+def test_attention_covers_a_text_in_windows(attending: Path) -> None:
+    from tasks.nlp.attention import spans_of
+
+    loaded = zoo.load(str(attending), device="cpu")
+    task = dataclasses.replace(
+        loaded.task, args=dataclasses.replace(loaded.task.args, max_length=8, window_overlap=2)
+    )
+    item = {"text": "The  film was not awful, 非常 it was SUPERB and naïve"}
+    spans = spans_of(task, loaded.model, item)
+    assert "".join(span.text for span in spans if not span.is_special) == item["text"]
+    assert sum(span.share for span in spans) == pytest.approx(1)
+    assert all(span.share > 0 for span in spans if span.text.strip())
+    assert all(span.share == 0 for span in spans if not span.text.strip())
+    assert len(task.inputs([item])[0]["input_ids"]) > 2
+
+
+def test_attention_is_refused_where_there_is_none(
+    checkpoint: Path, attending: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "a.txt"
+    kept.write_text("mine")
+    done = predict_with(checkpoint, "--text", "a film", "--attention", kept)
+    assert done.code == 2 and "does not pool by attention" in done.err
+    assert kept.read_text() == "mine"
+    done = predict_with(attending, "--text", "a film", "--attention", tmp_path / "a.png")
+    assert done.code == 2 and ".html or .txt" in done.err and not done.out
+
+
+def test_heads_go_with_their_pooling(attending: Path, tmp_path: Path) -> None:
+    data = ("--data", attending.parent / "films.csv", "--device", "cpu")
+    weights = (*data, "--model", attending)
+    out = ("--output_dir", tmp_path / "out", "--report_to", "none", "--max_steps", "1")
+    done = run_cli(ENTRY, "finetune", *data, *out, "--attention_heads", "2")
+    assert done.code == 2 and "`" not in done.err and "--pooling multi_head" in done.err
+    done = run_cli(ENTRY, "finetune", *weights, *out, "--attention_heads", "3")
+    assert done.code == 2 and "--attention_heads 3" in done.err and "has 2" in done.err
+    done = run_cli(ENTRY, "finetune", *weights, *out)
+    assert done.code == 0, done.err
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["attention_heads"] == 2
 
 
 FRESH = """

@@ -1,5 +1,6 @@
 """Tiny checkpoints that are served, and a service of three of them, for all tests here."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,4 +37,39 @@ def service(checkpoints: dict[str, Path]) -> Iterator[Served]:
     with serving(
         *words, "--deployment", "onnx", "--max_body_mb", 1, "--slow_client_s", 2
     ) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def gpt(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny checkpoint that writes; it is read, not written."""
+    folder = tmp_path_factory.mktemp("served-gpt")
+    return tiny_models.checkpoint("gpt_lm", request.getfixturevalue, folder)
+
+
+@pytest.fixture(scope="session")
+def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny checkpoint that answers in chats; it is read, not written."""
+    folder = tmp_path_factory.mktemp("served-chat")
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"what is {word}?"},
+                {"role": "assistant", "content": f"{word} is a word"},
+            ]
+        }
+        for word in ("one", "two", "three", "four", "five", "six") * 4
+    ]
+    data = folder / "train.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    words = ("pretrain", "--data", data, "--output_dir", folder / "run", *tiny_models.GPT)
+    done = run_cli("zoo.nlp.gpt_lm", *words, *tiny_models.SHORT)
+    assert done.code == 0, done.err
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def writer(gpt: Path) -> Iterator[Served]:
+    """A service of it, called gpt, with a cache for four texts of its whole context."""
+    with serving(f"{gpt}=gpt", "--cache_tokens", 256, "--threads", 1) as served:
         yield served

@@ -11,8 +11,9 @@ from tasks.errors import UserError
 from zoo.serve.args import Limits
 from zoo.serve.description import Description
 from zoo.serve.errors import DeadlineExceeded, NotFound, QueueFull, TooLarge, Unavailable
+from zoo.serve.feeding import unless_dead
 from zoo.serve.queue import Job, JobQueue
-from zoo.serve.service import Service, _unless_dead
+from zoo.serve.service import Service
 from zoo.serve.worker_process import WorkerDied, WorkerProcess, WorkerSettings, WorkerUnfit
 
 Behaviour = Callable[[Sequence[Job]], Any]
@@ -34,7 +35,7 @@ class _Process:
 class _Worker:
     """Stands for `WorkerProcess`; `behaviour` answers jobs, raises, or gives what to wait for."""
 
-    pid, tested, streams = 1, 0, 0
+    pid, tested, streams, texts = 1, 0, 0, None
 
     def __init__(self, behaviour: Behaviour) -> None:
         self.process, self._behaviour = _Process(), behaviour
@@ -236,7 +237,7 @@ def test_what_is_taken_as_a_worker_ends_is_put_back() -> None:
     async def run() -> None:
         loop, queue, worker = asyncio.get_running_loop(), JobQueue(8), _Worker(_well)
         death = asyncio.create_task(worker.process.wait())
-        taking: Any = _unless_dead(worker, death, queue, queue.take(8))  # type: ignore[arg-type]
+        taking: Any = unless_dead(worker, death, queue, queue.take(8))  # type: ignore[arg-type]
         task = asyncio.create_task(taking)
         await asyncio.sleep(0.01)
         queue.admit([Job("a", {}, loop.time() + 60, loop.create_future())])

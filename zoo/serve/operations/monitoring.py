@@ -107,6 +107,47 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         (("avg by (model, version) (zoo_padding_share{M})", "{{model}} {{version}}"),),
     ),
     (
+        "Seconds of a text: to its first token, and of each other one",
+        "s",
+        tuple(
+            (
+                f"histogram_quantile({share}, sum by (le) "
+                f"(rate(zoo_{name}_seconds_bucket{{M}}[$__rate_interval])))",
+                f"{what} p{share * 100:g}",
+            )
+            for name, what in (("first_token", "first"), ("token", "others"))
+            for share in (0.5, 0.95)
+        ),
+    ),
+    (
+        "Tokens a second",
+        "short",
+        (
+            (
+                "sum by (model, kind) (rate(zoo_tokens_total{M}[$__rate_interval]))",
+                "{{model}} {{kind}}",
+            ),
+        ),
+    ),
+    (
+        "Texts that are written, and that wait for room in the cache",
+        "short",
+        (
+            ("sum by (model) (zoo_texts_running{M})", "{{model}} written"),
+            ("sum by (model) (zoo_texts_waiting{M})", "{{model}} waits"),
+        ),
+    ),
+    (
+        "Share of the caches of texts in use",
+        "percentunit",
+        (
+            (
+                "sum by (model) (zoo_cached_tokens{M}) / sum by (model) (zoo_cache_tokens{M})",
+                "{{model}}",
+            ),
+        ),
+    ),
+    (
         "Workers",
         "short",
         (

@@ -19,6 +19,7 @@ export function show(model, prediction, input) {
   if (Array.isArray(prediction.boxes)) return boxes(prediction, input.url);
   if (Array.isArray(prediction.spans)) return spans(prediction.spans, input.text);
   if (Array.isArray(prediction.guesses)) return guesses(prediction.guesses, model.mask, input.text);
+  if (model.writes) return [written(prediction.text, model.chats ? "" : input.text)];
   if (typeof prediction.text === "string") return text(prediction);
   if (typeof prediction.value === "number") return [best(number(prediction.value))];
   if (model.answer === "number" && typeof prediction.score === "number") return [best(number(prediction.score))];
@@ -32,7 +33,7 @@ export function show(model, prediction, input) {
 export function summary(model, prediction) {
   if (Array.isArray(prediction.boxes)) return t("boxesFound", prediction.boxes.length);
   if (Array.isArray(prediction.spans)) return prediction.spans.map((span) => `${span.label}: ${span.text}`).join(" · ") || t("nothingFound");
-  if (typeof prediction.text === "string") return prediction.text || t("noText");
+  if (typeof prediction.text === "string") return prediction.text || t(model.writes ? "nothingWritten" : "noText");
   if (typeof prediction.value === "number") return number(prediction.value);
   if (model.answer === "number") return number(prediction.score);
   if (model.answer === "numbers") return pairs(prediction.label, prediction.score).map(([name, value]) => `${name} ${number(value)}`).join(" · ");
@@ -79,6 +80,12 @@ function text(prediction) {
   if (prediction.scores) shown.push(values(Object.entries(prediction.scores)));
   if (prediction.words?.length) shown.push(times(prediction.words));
   return shown;
+}
+
+// What goes on behind a prompt.
+function written(text, prompt) {
+  const said = text ? make(prompt ? "mark" : "span", { class: prompt ? "m0" : null }, text) : make("span", { class: "note" }, ` ${t("nothingWritten")}`);
+  return make("p", { class: "read", dir: "auto" }, prompt, said);
 }
 
 // Words with the seconds in which they were said: {word | text, start, end}.

@@ -29,6 +29,7 @@ TITLES = {  # by the name of the task
     "token-classification": {"en": "Marking words", "zh": "序列标注"},
     "fill-mask": {"en": "Filling in missing words", "zh": "填补缺词"},
     "text-generation": {"en": "Writing text", "zh": "文本生成"},
+    "word-vectors": {"en": "Words of like meaning", "zh": "近义词"},
     "image-classification": {"en": "Image classification", "zh": "图像分类"},
     "masked-image": {"en": "Restoring images", "zh": "图像复原"},
     "audio-classification": {"en": "Sound classification", "zh": "声音分类"},
@@ -71,7 +72,8 @@ def as_json(models: Mapping[str, "Description"]) -> dict[str, Any]:
     - `name`, `title` ({"en", "zh"}), `task`, `deployment`, `sha256`;
     - `kind` of its input ("text", "image", "audio"), `unit` of its length, `pair` (two texts),
       `mask` (the text that stands for a missing word, or null), `live` (it transcribes, so its
-      sound may be streamed), `zero_shot` (it takes the labels with the input);
+      sound may be streamed), `writes` (it goes on with its input, and is read while it does),
+      `chats` (it answers it), `zero_shot` (it takes the labels with the input);
     - `answer`, how its predictions read ("label", "labels", "number", "numbers", "spans",
       "guesses", "text"), `labels`, and how many there are in all (`label_count`);
     - `examples`: {"text"(, "text_pair", "labels")}, or {"file": an address relative to the page}.
@@ -99,6 +101,8 @@ def _of(model: "Description") -> dict[str, Any]:
         "unit": task.unit,
         "examples": _zero_shot_examples(model) if zero_shot else _examples(model, mask),
         "live": answer == "text" and model.kind == "audio",
+        "writes": answer == "text" and model.kind == "text",
+        "chats": bool(getattr(task, "is_chat", False)),
         "deployment": model.deployment,
         "sha256": model.sha256,
     }
@@ -128,7 +132,7 @@ def _examples(model: "Description", mask: str | None) -> list[dict[str, str]]:
     texts = list(TEXTS.get(name, ())) if fits else []
     if not texts:
         flag, _, text = importlib.import_module(model.entry.task).EXAMPLE_INPUT.partition(" ")
-        texts = shlex.split(text) if flag == "--text" else []
+        texts = shlex.split(text) if flag in ("--text", "--prompt") else []
     if model.takes_pairs:
         return [{"text": text, "text_pair": text} for text in texts[:1]]
     return [{"text": text.replace("[MASK]", mask or "[MASK]")} for text in texts]

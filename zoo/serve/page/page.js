@@ -1,6 +1,6 @@
 // The page: which model, what it is given, what it said, and what it said before.
 
-import { Refused, fileRequest, key, models as servedModels, send, textRequest } from "./api.js";
+import { Refused, fileRequest, key, models as servedModels, send, sendWriting, textRequest, writeRequest } from "./api.js";
 import { make } from "./answers.js";
 import { takePhoto } from "./camera.js";
 import { LONGEST, Recording, Transcription, deviceTrouble, loudness } from "./microphone.js";
@@ -100,6 +100,7 @@ function options() {
 function requestOf(input) {
   const { model } = state;
   if (input.file) return fileRequest(model.name, input.file, options());
+  if (model.writes) return writeRequest(model, input.text);
   return textRequest(model.name, model.pair ? [input.text, input.pair] : input.text, options());
 }
 
@@ -127,15 +128,26 @@ async function ask() {
   renderBusy();
   renderResult();
   try {
-    const { answer, ms } = await send(request, controller.signal);
+    const seen = (text) => showWritten(controller, text);
+    const { answer, ms } = await (model.writes ? sendWriting(model.name, request, controller.signal, seen) : send(request, controller.signal));
     if (state.running === controller) keep({ model, input, request, answer, ms, live: false });
   } catch (error) {
     if (state.running === controller) refused(error);
   } finally {
-    if (state.running === controller) state.running = null;
+    if (state.running === controller) {
+      state.running = null;
+      state.heard = null;
+    }
     render();
     reveal();
   }
+}
+
+// A text that is being written, as far as it has come.
+function showWritten(controller, text) {
+  if (state.running !== controller) return;
+  state.heard = { text, partial: "" };
+  renderHeard();
 }
 
 // On a narrow screen the answer stands below what was asked.
@@ -146,6 +158,7 @@ function reveal() {
 
 function cancel() {
   state.running?.abort();
+  if (state.running !== null) state.heard = null;
   state.running = null;
 }
 
@@ -324,7 +337,8 @@ function listen() {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.tagName === "TEXTAREA") ask();
   });
   $("cancel").addEventListener("click", () => {
-    cancel();
+    if (state.model.writes) state.running?.abort(); // what is written until then stays
+    else cancel();
     render();
   });
   $("language").addEventListener("click", () => {

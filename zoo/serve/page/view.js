@@ -93,6 +93,7 @@ export function renderBusy() {
   $("send").disabled = isBusy || state.recording !== null;
   $("send").textContent = t(isBusy ? "sending" : "send");
   $("cancel").hidden = !isBusy;
+  $("cancel").textContent = t(state.model?.writes ? "stop" : "cancel");
   $("answer").setAttribute("aria-busy", String(isBusy));
 }
 

@@ -1,11 +1,13 @@
 """What the protocols share between a request and the service: which model, with what parameters."""
 
+import secrets
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 
 from tasks.errors import UserError
+from tasks.writes import Writes
 from zoo.serve.description import Description
 from zoo.serve.protocols.bodies import check_names, count_of, list_of, text_of
 
@@ -17,6 +19,8 @@ MOST_LABELS = 256
 ZERO_SHOT = ("zero-shot-classification", "zero-shot-image-classification")
 CLASSIFIES = ("text-classification", "image-classification", "audio-classification", *ZERO_SHOT)
 TRANSCRIBES = ("automatic-speech-recognition",)
+WRITES = ("text-generation",)
+LARGEST_SEED = 2**31
 EMBEDS = ("feature-extraction", "sentence-similarity")
 
 
@@ -113,6 +117,37 @@ def parameters_of(
         found["template"] = text_of(template, names[1])
         if found["template"].count("{}") != 1:
             raise UserError(f"`{names[1]}` wants one {{}} where the label goes", names[1])
+    return found
+
+
+def to_write(
+    model: Description, settings: Mapping[str, Any], names: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the parameters of `Service.predict` for a text, each checked; None is left out. One
+    that is drawn without a seed has one that nobody knows: another text each time.
+
+    Args:
+        settings: as the task's `writing_as` takes them, None where one is not given.
+        names: what the request calls them, where that is something else.
+
+    Raises `UserError` for a model that writes nothing, and values that can't be.
+    """
+    found = {name: value for name, value in settings.items() if value is not None}
+    names = {name: (names or {}).get(name, name) for name in settings}
+    if "stop" in found:
+        given = [found["stop"]] if isinstance(found["stop"], str) else found["stop"]
+        found["stop"] = list_of(given, names["stop"], text_of)
+    if not isinstance(model.task, Writes):
+        field = names[next(iter(found))]
+        raise UserError(f"`{field}` is for models that write, and not {model.name}", field)
+    try:
+        task: Any = model.task.writing_as(**found)
+    except UserError as error:
+        own = error.field or ""
+        field = names.get(own, own)
+        raise UserError(str(error).replace(f"`{own}`", f"`{field}`"), field) from None
+    if "seed" not in found and task.writing.settings.get("do_sample"):
+        found["seed"] = secrets.randbelow(LARGEST_SEED)
     return found
 
 

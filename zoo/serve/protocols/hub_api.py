@@ -27,8 +27,9 @@ from tasks.errors import UserError
 from zoo.serve.answers import answer, tell
 from zoo.serve.description import Description
 from zoo.serve.items import Item
-from zoo.serve.protocols import asking, bodies, examples
+from zoo.serve.protocols import asking, bodies, examples, hub_texts
 from zoo.serve.protocols.bodies import Body, check_names, flag_of, list_of, text_of
+from zoo.serve.protocols.hub_texts import HubTexts
 from zoo.serve.protocols.inputs import file_of, items_of
 
 if TYPE_CHECKING:
@@ -97,6 +98,22 @@ def parse(body: Body, model: Description, most: int) -> HubRequest:
     if pipeline == "token-classification":
         return HubRequest(items, is_batch=is_batch, pipeline=pipeline, **_of_tags(given))
     return HubRequest(items, _parsed(given, model), pipeline, is_batch)
+
+
+def parse_texts(body: Body, model: Description, most: int) -> HubTexts:
+    """Return what a body asks a model for that writes; raises as `parse` does."""
+    if body.is_form or body.is_urlencoded(OUTER):
+        raise UserError("the body is a form", hint="send JSON, or a prompt as text/plain")
+    if not body.is_json:
+        prompt = file_of(body.content, model, "inputs", body.content_type)
+        return hub_texts.parse([prompt], False, {}, False, model)
+    content = bodies.parse_object(body.content)
+    check_names(content, (*OUTER, "stream"), "the request")
+    if "inputs" not in content:
+        raise UserError("`inputs` is missing", "inputs", f"send {example_body(model)}")
+    inputs, is_batch = items_of(content["inputs"], model, "inputs", most)
+    stream = content.get("stream") or False
+    return hub_texts.parse(inputs, is_batch, _parameters(content), stream, model)
 
 
 def _parameters(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -325,7 +342,10 @@ def router(service: "Service") -> APIRouter:
     async def ask(name: str | None, request: Request) -> Response:
         model = service.model(name)
         tell(request, model)
-        asked = parse(await bodies.read(request), model, service.limits.max_queue)
+        body, most = await bodies.read(request), service.limits.max_queue
+        if asking.suited(model, asking.WRITES):
+            return await hub_texts.answered(service, model, parse_texts(body, model, most))
+        asked = parse(body, model, most)
         found = await service.predict(model.name, asked.inputs, asked.parameters)
         if asked.parameters.get("words"):
             for one in found:

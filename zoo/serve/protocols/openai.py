@@ -3,8 +3,9 @@
     GET  /v1/models, /v1/models/NAME
     POST /v1/audio/transcriptions      a form of `file`, `model`, `response_format`, ...
     POST /v1/embeddings                JSON of `input`, `model`, `encoding_format`
+    POST /v1/completions, /v1/chat/completions    see `zoo.serve.protocols.completions`
 
-Whatever else is asked for under /v1 is answered by a 404 that says so: no model here writes text.
+Whatever else is asked for under /v1 is answered by a 404 that says so.
 Errors have OpenAI's form (`refused`), on every path under /v1. Settings that would change the
 answer and can't be kept are refused. https://platform.openai.com/docs/api-reference
 """
@@ -22,7 +23,7 @@ from zoo.serve.answers import answer, tell
 from zoo.serve.description import LANGUAGE, Description
 from zoo.serve.errors import NotFound
 from zoo.serve.items import Item
-from zoo.serve.protocols import asking, bodies, examples, subtitles
+from zoo.serve.protocols import asking, bodies, completions, examples, subtitles
 from zoo.serve.protocols.bodies import Body, check_names, text_of
 from zoo.serve.protocols.inputs import file_of
 
@@ -40,7 +41,7 @@ OF_EMBEDDING = ("model", "input", "encoding_format", "dimensions", "user")
 GRANULARITIES = ("word", "segment")
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 """Of which each is answered in OpenAI's form."""
-WRITES = ("/completions", "/chat/completions", "/responses")
+WRITTEN = ("/completions", "/chat/completions", "/responses")
 """What a model that writes text would answer."""
 CODES = {
     401: ("invalid_request_error", "invalid_api_key"),
@@ -251,9 +252,14 @@ def router(service: "Service") -> APIRouter:
             found = await service.predict(model.name, texts, {"embed": True})
             return answer(embedded(found, model, in_base64))
 
+    writes = any(asking.suited(model, asking.WRITES) for model in models)
+    if writes:
+        completions.add_routes(made, service, refused)
+
     @made.api_route("/{path:path}", methods=METHODS, include_in_schema=False)
     async def other(path: str) -> Response:
-        what = "writes text" if f"/{path}" in WRITES else f"answers {PREFIX}/{path[:60]}"
+        is_text = f"/{path}" in WRITTEN and not writes
+        what = "writes text" if is_text else f"answers {PREFIX}/{path[:60]}"
         does = "; ".join(f"{m.name} does {', '.join(m.pipelines)}" for m in models)
         raise NotFound(f"no model here {what}: {does}")
 

@@ -8,9 +8,10 @@
 A body is JSON with one input or a list of them (`input`, `inputs`, `text`, `image` or `audio`); a
 form with the files `image`, `audio` or `file`; or a file as it is. Beside them stand `model` and
 `top_k`, and `labels` and `template` of weights that label without training; with a file as it is
-they stand in the URL. The answer is `{"model": NAME, "predictions": [...]}`, one for each input in
-their order, as `zoo predict` prints it. A request has at most as many inputs as may wait
-(`--max_queue`); more are answered 413.
+they stand in the URL. Beside a `prompt` in JSON, for a model that writes, stand the settings of
+`predict`: see `WRITING`. The answer is `{"model": NAME,
+"predictions": [...]}`, one for each input in their order, as `zoo predict` prints it. A request has
+at most as many inputs as may wait (`--max_queue`); more are answered 413.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,15 +31,21 @@ from zoo.serve.protocols.inputs import FILES, file_of, input_of, items_of, wante
 if TYPE_CHECKING:
     from zoo.serve.service import Service
 
-GIVEN = ("input", "text", "image", "audio", "inputs")
+GIVEN = ("input", "text", "prompt", "image", "audio", "inputs")
 """Fields that hold an input, or a list of them."""
 SETTINGS = ("top_k", "labels", "template")
+WRITING = (
+    *("max_new_tokens", "min_new_tokens", "temperature", "top_p", "stop", "seed"),
+    *("repetition_penalty", "no_repeat_ngram_size"),
+)
+"""Settings of a text, beside `top_k`."""
 FILE_FIELDS = ("image", "audio", "file")
 """Fields of a form that hold files."""
 TEXT_FIELDS = ("text", "input", "inputs")
 """Fields of a form that hold texts."""
 PAIR_FIELD = "text_pair"
 FORM_FIELDS = ("model", *SETTINGS, *TEXT_FIELDS, PAIR_FIELD)
+JSON_FIELDS = ("model", *SETTINGS, *WRITING, *GIVEN, PAIR_FIELD)
 RECOGNIZES = (*asking.CLASSIFIES, *asking.TRANSCRIBES)
 ROUTES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "/predict": ((), "A prediction"),
@@ -87,7 +94,7 @@ def parse(
         content = bodies.parse_json(body.content)
         if not isinstance(content, dict):
             content = {"inputs" if isinstance(content, list) else "input": content}
-        check_names(content, ("model", *SETTINGS, *GIVEN, PAIR_FIELD), "the request")
+        check_names(content, JSON_FIELDS, "the request")
         settings = {name: one for name, one in content.items() if one is not None}
     else:
         settings = {}
@@ -101,6 +108,10 @@ def parse(
     else:
         items = [file_of(body.content, model, "body", body.content_type)]
     top_k, labels, template = (settings.get(key) for key in SETTINGS)
+    written = {name: one for name in WRITING if (one := settings.get(name)) is not None}
+    if written or asking.suited(model, asking.WRITES):
+        more = asking.parameters_of(model, top_k, labels, template)
+        return PlainRequest(model, items, asking.to_write(model, {**written, **more}))
     if asking.suited(model, asking.EMBEDS) and labels is None and not pipelines:
         return PlainRequest(model, items, asking.to_embed(top_k, template))
     return PlainRequest(model, items, asking.parameters_of(model, top_k, labels, template))
@@ -146,7 +157,8 @@ def _in_json(content: Mapping[str, Any], model: Description, most: int) -> list[
             f"the request has {said}", "input", f"send {{'input': ...}}: {_wants(model)}"
         )
     [name] = given
-    if name in FILES and name != model.kind:
+    is_prompt = name == "prompt" and not asking.suited(model, asking.WRITES)
+    if is_prompt or (name in FILES and name != model.kind):
         raise UserError(f"`{name}`: {_wants(model)}", name)
     items, _ = items_of(content[name], model, name, most)
     return items

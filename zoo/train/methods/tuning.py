@@ -64,16 +64,28 @@ def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
             parameter.requires_grad_(name.startswith(tuple(f"{head}." for head in heads)))
         keep_statistics(model, heads)
         return model
+    return _with_adapters(model, heads, args)
+
+
+def _with_adapters(model: Any, heads: Sequence[str], args: "TrainArgs") -> Any:
+    """Return the model with low-rank adapters on the linear layers below its heads, which are
+    trained whole; that of a language model is pretrained as its body is, and stays.
+
+    Tokens that the vocabulary has grown by (the model's `new_tokens`) are trained, too.
+    """
     from peft import LoraConfig, get_peft_model
     from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer, its weight transposed
 
+    output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    given = [name for name, module in model.named_modules() if module is output]
+    heads = [name for name in heads if name not in given]
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     linear = [
         name
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear | Conv1D)
         and id(module.weight) not in embeddings  # an output layer that shares it
-        and not f"{name}.".startswith(tuple(f"{h}." for h in heads))
+        and not f"{name}.".startswith(tuple(f"{h}." for h in (*heads, *given)))
     ]
     if not linear:
         raise UserError(
@@ -88,9 +100,22 @@ def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
             lora_dropout=args.lora_dropout,
             target_modules=linear,
             modules_to_save=heads or None,
+            trainable_token_indices=_new_rows(model),
             fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
         ),
     )
+
+
+def _new_rows(model: Any) -> dict[str, list[int]] | None:
+    """Return the rows that are new in a model's embeddings, and in its output layer where that has
+    weights of its own, by the name of the layer; None where none is."""
+    new = getattr(model, "new_tokens", ())
+    if not new:
+        return None
+    layers = [model.get_input_embeddings(), model.get_output_embeddings()]
+    if layers[0].weight is layers[1].weight:  # peft ties what is tied
+        layers.pop()
+    return {n: list(new) for n, m in model.named_modules() if any(m is each for each in layers)}
 
 
 def keep_statistics(model: nn.Module, heads: Sequence[str]) -> None:
@@ -186,7 +211,8 @@ class GradualUnfreezing(Hook):
 
 
 def merged_state(adapted: Any) -> dict[str, Tensor]:
-    """Return the state dict of the plain model with LoRA's products added to its weights.
+    """Return the state dict of the plain model with LoRA's products added to its weights, and the
+    rows of new tokens as they were trained.
 
     The adapted model itself is not touched: merging in place and taking it back would not give the
     same bits.
@@ -197,12 +223,23 @@ def merged_state(adapted: Any) -> dict[str, Tensor]:
         for name, module in adapted.base_model.model.named_modules()
         if hasattr(module, "get_delta_weight")
     }
+    rows = {
+        f"{name}.base_layer.weight": (module.token_indices["default"], new["default"])
+        for name, module in adapted.base_model.model.named_modules()
+        if (new := getattr(module, "trainable_tokens_delta", None)) is not None
+    }
+    tied: dict[int, Tensor] = {}  # by address: an output layer may share its weight
     for name, tensor in adapted.base_model.model.state_dict().items():
-        if "lora_" in name or ".original_module." in name:
+        if "lora_" in name or ".original_module." in name or "trainable_tokens_" in name:
             continue
         merged = tensor + deltas[name].to(tensor.dtype) if name in deltas else tensor
+        if name in rows:
+            which, values = rows[name]
+            places = torch.tensor(which, device=tensor.device)
+            new_rows = values.detach().to(tensor.dtype)
+            merged = tied.setdefault(tensor.data_ptr(), tensor.index_copy(0, places, new_rows))
         plain = name.replace(".base_layer.", ".").replace(".modules_to_save.default.", ".")
-        state[plain] = merged
+        state[plain.replace(".token_adapter.", ".")] = merged
     return state
 
 

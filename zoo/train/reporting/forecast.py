@@ -11,6 +11,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from tasks.base import Features, Task
 from zoo.machine.formatting import duration
+from zoo.machine.memory import available_memory
 from zoo.machine.precision import autocast
 from zoo.train.resume.order import Schedule
 
@@ -175,12 +176,3 @@ def taken_memory(device: torch.device) -> int:
     import psutil
 
     return int(psutil.Process().memory_info().rss)
-
-
-def available_memory(device: torch.device) -> int:
-    """Return how many bytes a device still has free."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    import psutil
-
-    return int(psutil.virtual_memory().available)

@@ -29,13 +29,15 @@ def queries() -> list[str]:
 def told() -> dict[str, set[str]]:
     """The labels of each series of a service that has answered, by name."""
     model = SITE.models[0]
-    metrics = Metrics(lambda: [VersionState(model, "active", 1, 0, 0)])
+    state = {"running": 1, "waiting": 1, "cached_tokens": 1, "cache_tokens": 1}
+    metrics = Metrics(lambda: [VersionState(model, "active", 1, 0, 0, [state])])
     metrics.add_version(model)
     metrics.began()
     metrics.ended("bert_cls", "/predict", "200", 0.1)
     metrics.released(model, "idle")
     metrics.batch(model, {"inputs": 1, "seconds": 0.1, "padding": 0.0})
     metrics.rejected("bert_cls", "queue")
+    metrics.text(model, {"prompt_tokens": 1, "completion_tokens": 2}, 0.1, 0.1)
     return series(metrics.written().decode())
 
 

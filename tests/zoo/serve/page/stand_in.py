@@ -5,18 +5,19 @@ python -m tests.zoo.serve.page.stand_in PORT
 
 import asyncio
 import contextlib
+import json
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request, WebSocket
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from zoo.serve.access import Access, AccessMiddleware
 from zoo.serve.engine.app import OPEN_PATHS
@@ -62,6 +63,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     },
     "words": {"label": "yes", "score": 0.8, "scores": {"yes": 0.8, "no": 0.15, "go": 0.05}},
     "speech": {"text": "nine seven three"},
+    "writer": {"text": " goes\non 中文"},
     "choice": {"label": "sport", "score": 0.7, "scores": {"sport": 0.7, "politics": 0.3}},
 }
 
@@ -88,6 +90,7 @@ MODELS: dict[str, tuple[str, Any]] = {  # kind and task
     "words": ("audio", _task("audio-classification", ("yes", "no", "go"), SINGLE)),
     "speech": ("audio", _task("automatic-speech-recognition")),
     "choice": ("text", _task("text-classification", (), SINGLE)),
+    "writer": ("text", _task("text-generation")),
 }
 
 
@@ -127,6 +130,8 @@ class StandIn:
         """The next answers, in place of predictions."""
         self.delay_s = 0.0
         self.has_socket = True
+        self.breaks = False
+        """Whether a text that is written ends with an error."""
 
     def app(self) -> FastAPI:
         """The application: the page, /predict and /websocket."""
@@ -140,6 +145,13 @@ class StandIn:
         @app.post("/predict", response_model=None)
         async def predict(request: Request) -> Response:
             return await self._predict(request)
+
+        @app.post("/models/{name}", response_model=None)
+        async def write(name: str, request: Request) -> Response:
+            self.asked.append({"model": name, **await request.json()})
+            if self.refusals:
+                return self.refusals.pop(0)
+            return StreamingResponse(self._events(name), media_type="text/event-stream")
 
         @app.websocket("/websocket")
         async def listen(socket: WebSocket) -> None:
@@ -158,6 +170,23 @@ class StandIn:
         if self.refusals:
             return self.refusals.pop(0)
         return JSONResponse({"model": asked["model"], "predictions": [ANSWERS[asked["model"]]]})
+
+    async def _events(self, name: str) -> AsyncIterator[bytes]:
+        """A text, two characters an event, of which it writes the first ones alone where it is to
+        wait; cut where a network may cut them."""
+        text = ANSWERS[name]["text"]
+        pieces = [text[i : i + 2] for i in range(0, len(text), 2)]
+        for number, piece in enumerate(pieces):
+            if number == 2:
+                await asyncio.sleep(self.delay_s)
+            event = (
+                f"data: {json.dumps({'token': {'text': piece}}, ensure_ascii=False)}\n\n".encode()
+            )
+            yield event[:-4]
+            await asyncio.sleep(0.01)
+            yield event[-4:]
+        if self.breaks:
+            yield b'data: {"error": "the worker died"}\n\n'
 
     async def _listen(self, socket: WebSocket) -> None:
         if not self.has_socket:

@@ -233,6 +233,27 @@ def test_a_slow_request_is_cancelled(page: Page) -> None:
     assert page.ask("another").startswith("positive")
 
 
+def test_a_text_is_read_while_it_is_written(page: Page) -> None:
+    page.open("writer")
+    page.service.delay_s = 30.0
+    page.tab.type("#text", "it")
+    page.tab.click("#send")
+    page.tab.wait("document.querySelector('#answer').textContent.includes(' goe')")
+    assert page.tab.text("#cancel") == "Stop"
+    page.tab.click("#cancel")
+    assert page.answer() == "it goe", "what was written until then stays"
+    page.service.delay_s = 0.0
+    page.tab.click("#send")
+    assert page.answer(2) == "it goes\non 中文"
+    assert page.service.asked[0] == {"model": "writer", "inputs": "it", "stream": True}
+    page.service.breaks = True
+    page.tab.click("#send")
+    assert page.error() == "the worker died"
+    page.service.refusals = [JSONResponse({"error": "too long"}, 422)]
+    page.tab.click("#send")
+    page.tab.wait("document.querySelector('#error').textContent === 'too long'")
+
+
 def test_another_model_is_chosen(page: Page) -> None:
     page.open("reviews")
     page.ask(TEXT)
