@@ -24,11 +24,11 @@ class Options(Bounded):
     follows"""
     vocab_size: Count = 4096
     """new weights: most tokens of the vocabulary, which sources and targets share"""
-    hidden_size: Count = 256
+    hidden_size: Count = 192
     """new weights: size of a token's vector"""
     feed_forward_size: Count | None = None
     """new weights: size within the feed-forward layers; four times hidden_size by default"""
-    num_layers: Count = 3
+    num_layers: Count = 2
     """new weights: layers of the encoder"""
     num_decoder_layers: Count | None = None
     """new weights: layers of the decoder; as many as the encoder has by default"""
@@ -71,8 +71,8 @@ ENTRY = Entry(
     options=Options,
     recipe={
         "num_train_epochs": 20.0,
-        "per_device_train_batch_size": 64,
-        "learning_rate": 2e-3,
+        "per_device_train_batch_size": 32,
+        "learning_rate": 5e-3,
         "warmup_steps": 0.05,
         "lr_scheduler_type": "cosine",
         "label_smoothing_factor": 0.1,
