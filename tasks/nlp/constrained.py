@@ -5,6 +5,7 @@ those are ruled out behind which no text could match. llguidance finds them by a
 parser over bytes, for any tokenizer whose tokens are bytes.
 """
 
+import copy
 import json
 from collections.abc import Sequence
 from functools import lru_cache
@@ -97,7 +98,7 @@ class Constraint:
     """What texts have to match; satisfies `tasks.writes.Constraint`."""
 
     def __init__(self, grammar: str, tokenizer: Any) -> None:
-        """Take what `grammar_of` gives, and a fast tokenizer of transformers.
+        """Take what `grammar_of` gives, and a tokenizer with a `backend_tokenizer` of tokenizers.
 
         Raises `UserError` for a tokenizer whose tokens are no bytes.
         """
@@ -142,10 +143,11 @@ class TextMatcher:
 @lru_cache(maxsize=4)
 def _tokens_of(tokenizer: Any) -> Any:
     """Return a tokenizer as llguidance reads it; a large one takes a second."""
-    from llguidance.hf import from_tokenizer
-
+    backend = copy.copy(tokenizer.backend_tokenizer)
+    backend.no_padding()
+    backend.no_truncation()
     try:
-        return from_tokenizer(tokenizer)
+        return _library().LLTokenizer(backend.to_str(), eos_token=tokenizer.eos_token_id)
     except ValueError as error:
         raise UserError(
             f"`regex` and `json_schema` can't be followed with this tokenizer: {error}"
