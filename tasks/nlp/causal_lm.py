@@ -113,9 +113,12 @@ def for_evaluation(
 
 def for_prediction(task: "CausalLM", inputs: Inputs) -> "CausalLM":
     """Return the task as `predict` was asked to use it."""
-    names = (each.name for each in fields(WritingArgs))
-    asked = task.writing_as(**{name: getattr(inputs, name) for name in names})
-    return replace(asked, chat=inputs.chat)
+    from tasks.nlp.constrained import schema_of
+
+    given = {each.name: getattr(inputs, each.name) for each in fields(WritingArgs)}
+    if inputs.json_schema is not None:  # of a person, whose files may be read
+        given["json_schema"] = schema_of(inputs.json_schema)
+    return replace(task.writing_as(**given), chat=inputs.chat)
 
 
 def read_inputs(

@@ -5,6 +5,7 @@ those are ruled out behind which no text could match. llguidance finds them by a
 parser over bytes, for any tokenizer whose tokens are bytes.
 """
 
+import copy
 import json
 from collections.abc import Sequence
 from functools import lru_cache
@@ -27,7 +28,7 @@ def grammar_of(regex: str | None, json_schema: str | None) -> str | None:
     Args:
         regex: a regular expression in the syntax of Rust's crate regex, which the whole text
             matches.
-        json_schema: a JSON schema, or the name of a file that has one.
+        json_schema: a JSON schema, as text.
 
     Raises `UserError` where both are given, for one that can't be read, and where llguidance is not
     installed.
@@ -42,23 +43,32 @@ def grammar_of(regex: str | None, json_schema: str | None) -> str | None:
         name, asked = "regex", repr(regex)
     else:
         assert json_schema is not None
-        schema = _schema(json_schema)
-        grammar = matcher.grammar_from_json_schema(schema, overrides=AS_JSON_DUMPS)
+        _must_be_json(json_schema)
+        grammar = matcher.grammar_from_json_schema(json_schema, overrides=AS_JSON_DUMPS)
         name, asked = "json_schema", _shortened(json_schema)
     if fault := matcher.validate_grammar(grammar):
         raise UserError(f"`{name}` {asked} can't be matched: {_one_line(fault)}")
     return grammar
 
 
-def _schema(asked: str) -> str:
-    if not asked.lstrip().startswith("{"):
-        try:
-            return json.dumps(json_files.read_object(Path(asked)))
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UserError(f"`json_schema` {asked} can't be read: {reason}") from None
+def schema_of(asked: str) -> str:
+    """Return a JSON schema that is given as text, or as the name of a file: for a person's own
+    command line, and for no one else, whom files are not to be read for.
+
+    Raises `UserError` for a file that can't be read.
+    """
+    if asked.lstrip().startswith("{"):
+        return asked
     try:
-        return json.dumps(json.loads(asked))
+        return json.dumps(json_files.read_object(Path(asked)))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"`json_schema` {asked} can't be read: {reason}") from None
+
+
+def _must_be_json(asked: str) -> None:
+    try:
+        json.loads(asked)
     except ValueError as error:
         raise UserError(f"`json_schema` {_shortened(asked)} is no JSON: {error}") from None
 
@@ -88,7 +98,7 @@ class Constraint:
     """What texts have to match; satisfies `tasks.writes.Constraint`."""
 
     def __init__(self, grammar: str, tokenizer: Any) -> None:
-        """Take what `grammar_of` gives, and a fast tokenizer of transformers.
+        """Take what `grammar_of` gives, and a tokenizer with a `backend_tokenizer` of tokenizers.
 
         Raises `UserError` for a tokenizer whose tokens are no bytes.
         """
@@ -133,10 +143,11 @@ class TextMatcher:
 @lru_cache(maxsize=4)
 def _tokens_of(tokenizer: Any) -> Any:
     """Return a tokenizer as llguidance reads it; a large one takes a second."""
-    from llguidance.hf import from_tokenizer
-
+    backend = copy.copy(tokenizer.backend_tokenizer)
+    backend.no_padding()
+    backend.no_truncation()
     try:
-        return from_tokenizer(tokenizer)
+        return _library().LLTokenizer(backend.to_str(), eos_token=tokenizer.eos_token_id)
     except ValueError as error:
         raise UserError(
             f"`regex` and `json_schema` can't be followed with this tokenizer: {error}"

@@ -378,15 +378,15 @@ class Predictor(PredictionPipeline):
 
     def draft_with(self, checkpoint: str | Path) -> "Acceptance":
         """Let a smaller checkpoint guess tokens; see `PredictionPipeline.draft_with`."""
-        from zoo.generation.network import PromptWriter
+        from zoo.generation.writer import TokenWriter
 
         draft = Predictor(checkpoint, str(self.device))
         for each in (self, draft):
-            if not isinstance(getattr(each.model, "write", None), PromptWriter):
+            if not isinstance(getattr(each.model, "write", None), TokenWriter):
                 raise UserError(
                     f"{each.source} writes no text token by token: no draft can be used"
                 )
-        own, theirs = (each.processor.get_vocab() for each in (self, draft))
+        own, theirs = (each.processor.backend_tokenizer.get_vocab() for each in (self, draft))
         for token in sorted(own.keys() | theirs.keys(), key=lambda token: own.get(token, -1)):
             if own.get(token) != theirs.get(token):
                 raise UserError(

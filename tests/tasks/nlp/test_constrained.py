@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tasks.errors import UserError
-from tasks.nlp.constrained import Constraint, grammar_of
+from tasks.nlp.constrained import Constraint, grammar_of, schema_of
 from tasks.nlp.writing import Writing
 from tests.zoo.generation.networks import decoder, inputs_of, network
 from zoo.generation.decoding import Decoding
@@ -76,11 +76,12 @@ def test_texts_match(tokenizer: Any, regex: str, settings: dict[str, Any]) -> No
 
 
 def test_json_matches_its_schema(tokenizer: Any, tmp_path: Path) -> None:
-    """Given as text, as a mapping of Python, or in a file."""
+    """Given as text, as a mapping of Python, or in a file on the command line."""
     (tmp_path / "a b.json").write_text(json.dumps(SCHEMA))
+    typed = [schema_of(given) for given in (json.dumps(SCHEMA), str(tmp_path / "a b.json"))]
     grammars = {
         grammar_of(None, Writing().changed({"json_schema": given}).json_schema)
-        for given in (SCHEMA, json.dumps(SCHEMA), str(tmp_path / "a b.json"))
+        for given in (SCHEMA, *typed)
     }
     [grammar] = grammars
     assert grammar is not None
@@ -111,7 +112,7 @@ def test_a_draft_changes_no_text(tokenizer: Any) -> None:
         ("[0-", None, r"`regex` '\[0-' can't be matched: error: unclosed character class"),
         ("(?=a)b", None, "look-around, including look-ahead and look-behind, is not supported"),
         (None, "{", "`json_schema` { is no JSON: "),
-        (None, "nowhere.json", "`json_schema` nowhere.json can't be read: No such file"),
+        (None, "/etc/schema.json", "`json_schema` /etc/schema.json is no JSON"),
         (None, '{"type": "nonsense"}', "can't be matched: Invalid type: nonsense"),
         (None, '{"type": "array", "uniqueItems": true}', r"Unimplemented keys: \[.uniqueItems"),
         ("a", "{}", "give `regex` or `json_schema`, not both"),
@@ -121,6 +122,11 @@ def test_what_cannot_be_matched(regex: str | None, schema: str | None, said: str
     with pytest.raises(UserError, match=said) as caught:
         grammar_of(regex, schema)
     assert "\n" not in str(caught.value)
+
+
+def test_a_schema_that_is_not_there() -> None:
+    with pytest.raises(UserError, match="`json_schema` nowhere"):
+        schema_of("nowhere.json")
 
 
 def test_what_is_too_complex(tokenizer: Any) -> None:

@@ -170,8 +170,14 @@ def test_texts_match_a_regular_expression(trained: Path, tmp_path: Path) -> None
     model = zoo.load(trained, device="cpu")
     text = "".join(model.write("the film", json_schema={"enum": ["fine", "dull"]}))
     assert json.loads(text) in ("fine", "dull")
+    (tmp_path / "a schema.json").write_text('{"enum": ["电影"]}')
+    [found], _ = _predict(trained, "--prompt", "a", "--json_schema", tmp_path / "a schema.json")
+    assert json.loads(found["text"]) == "电影"
     done = run_cli(ENTRY, "predict", trained, "--prompt", "a", "--json_schema", tmp_path / "no")
-    assert done.code == 2 and len(done.err.splitlines()) == 1 and "--json_schema" in done.err
+    assert done.code == 2 and len(done.err.splitlines()) == 1
+    assert f"--json_schema {tmp_path / 'no'} can't be read: No such file" in done.err
+    with pytest.raises(UserError, match="is no JSON"):
+        model.predict("a", json_schema=str(tmp_path / "a schema.json"))
 
 
 def _typed(folder: Path, typed: bytes, *flags: object) -> list[str]:
