@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from tasks.errors import UserError
 from tasks.printing import print_lines
+from zoo.machine.terminal import quiet_libraries
 from zoo.model.network import load_network, network_of
 from zoo.store.checkpoint import open_checkpoint
 
@@ -30,6 +31,7 @@ def export_file(entry: "Entry", args: "ExportArgs") -> Path | None:
             f"{entry.name} can't be exported to {args.runtime}: it is a table, and no program",
             hint=f"export it to {' or '.join(network.file_formats)}",
         )
+    quiet_libraries()
     checkpoint = open_checkpoint(args.checkpoint, entry)
     model, processor = load_network(checkpoint, torch.device("cpu"))
     path = checkpoint.folder / f"{args.runtime}.txt"

@@ -51,10 +51,10 @@ ENTRY = Entry(
     options=Options,
     recipe={
         "num_train_epochs": 5.0,
-        "per_device_train_batch_size": 128,
+        "per_device_train_batch_size": 64,
         "per_device_eval_batch_size": 128,
         "learning_rate": 3e-2,
-        "adam_epsilon": 3e-6,  # of the size of a rare word's gradient: its steps stay small
+        "adam_epsilon": 1e-6,  # of the size of a rare word's gradient: its steps stay small
         "dtype": "fp32",
     },
     verbs=("pretrain", "evaluate", "predict", "export"),

@@ -67,6 +67,7 @@ def test_names_on_the_hub() -> None:
         "bits_per_byte",
         "loss",
         "masked_accuracy",
+        "neighbour_ranking",
         "reconstruction_loss",
         "top5_accuracy",
     }
