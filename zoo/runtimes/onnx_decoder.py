@@ -47,10 +47,13 @@ class OnnxDecoder(OnnxGenerativeRunner):
             raise UserError(f"{artifact.folder} is damaged (no longest text): export it again")
         self.context = most
         """tokens that the model sees at once"""
+        # at once: an artifact is moved when it is proven, and its runner goes on
+        self.own_config = decoding.read_config(self.folder)
 
     @cached_property
     def _config(self) -> tuple[SpecialTokens, Decoding]:
-        return decoding.read(self.folder, has_encoder=False)
+        where = self.folder / decoding.FILE
+        return decoding.from_config(self.own_config, where, has_encoder=False)
 
     @property
     def special_tokens(self) -> SpecialTokens:
@@ -167,7 +170,7 @@ class RunnerWriter(TokenWriter):
 
     def own_config(self) -> Mapping[str, Any]:
         """Return the generation config that lies beside the program."""
-        return decoding.read_config(self.runner.folder)
+        return self.runner.own_config
 
     def make_runner(self, special_tokens: SpecialTokens, decoding: Decoding) -> OnnxDecoder:
         """Return the runner with these special tokens; see `TokenWriter`."""
