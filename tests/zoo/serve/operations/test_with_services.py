@@ -63,7 +63,7 @@ def test_services_end_and_no_client_sees_it(
             time.sleep(1.0)
             every[1].process.kill()
             time.sleep(1.5)
-        assert min(before) > 0.2 * sum(before), f"it balances badly: {before}"
+        assert min(before) > 0.02 * sum(before), f"one is left out: {before}"
         assert set(clients.statuses) == {200}, clients.statuses
         assert sum(clients.statuses.values()) > 50
         most = json.dumps({"text": "a" * (2**20 - 12)}).encode()
