@@ -143,6 +143,11 @@ def describe(folder: Path, name: str, deployment: str) -> Description:
     runtime = RUNTIMES[wanted.runtime]
     checkpoint = open_checkpoint(folder, weights=not runtime.artifact)
     _must_predict(folder, checkpoint.entry)
+    if checkpoint.task.pipeline == "feature-extraction":  # of words, and those routes take texts
+        raise UserError(
+            f"{folder}: no route of a service gives the words that are nearest to one",
+            hint=f"python -m {checkpoint.entry.module} predict {folder} --word WORD",
+        )
     if runtime.artifact:
         if reason := runtime.missing():
             raise UserError(f"{wanted}: {reason}")

@@ -253,3 +253,8 @@ def test_scores_and_gradients_are_those_of_plain_products() -> None:
 def test_the_band_is_a_view() -> None:
     scores = torch.arange(24.0).view(1, 3, 8)
     assert band(scores, 2).tolist() == [[[0, 1], [9, 10], [18, 19]]]
+
+
+def test_a_service_has_no_route_for_words(checkpoints: dict[str, Path]) -> None:
+    done = run_cli("zoo", "serve", checkpoints["glove"], "--port", 0)
+    assert done.code == 2 and "nearest to one" in done.err and "predict" in done.err
