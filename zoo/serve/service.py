@@ -442,8 +442,10 @@ class Service:
             await asyncio.shield(worker.end())
 
 
-def _tell_end(pieces: Pieces, job: Job, _: "asyncio.Future[dict[str, Any]]") -> None:
+def _tell_end(pieces: Pieces, job: Job, answer: "asyncio.Future[dict[str, Any]]") -> None:
     """Tell whoever reads the pieces of a text that it has ended."""
+    if not answer.cancelled():
+        answer.exception()  # of several texts that fail, one is raised
     pieces.put_nowait((job, None))
 
 

@@ -101,7 +101,8 @@ class WritingModel:
             task = task.as_it_stands()
         [row] = task.inputs([item])
         draft: Draft = task.draft(row["input_ids"][0])
-        decoding = self.write.decoding(task.settings(), draft.limit)
+        # one text is kept of each request, whatever the model's own config says
+        decoding = self.write.decoding({"num_beams": 1, **task.settings()}, draft.limit)
         request = Request(draft.prompt, decoding, draft.number + parameters.get(CHOICE, 0))
         self.batch.add(request)
         text = Text(number, request, draft, parameters)

@@ -154,6 +154,22 @@ def test_a_model_that_fails_goes_on_with_what_comes(
     assert "prediction" in _all(model)[2][-1]
 
 
+def test_a_config_that_asks_for_beams_is_served_without_them(
+    model: WritingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = _written(model, "the film")
+    own = {"num_beams": 4, "length_penalty": 2.0, "do_sample": True, "temperature": 0.7}
+    config = {**model.write.own_config(), **own}
+    monkeypatch.setattr(type(model.write), "own_config", lambda self: config)
+    assert _written(model, "the film", temperature=0) == expected
+
+
+def _written(model: WritingModel, prompt: str, **more: Any) -> str:
+    model.begin(1, prompt, {"max_new_tokens": 8, **more})
+    text: str = _all(model)[1][-1]["prediction"]["text"]
+    return text
+
+
 def test_what_can_not_be_written_is_the_clients_mistake(model: WritingModel) -> None:
     with pytest.raises(UserError, match="shorten the prompt"):
         model.begin(1, "the " * 80, {})
