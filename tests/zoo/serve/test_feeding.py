@@ -1,6 +1,7 @@
 """What becomes of texts while their worker writes, where a client goes, and where a worker dies."""
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,8 @@ class _Worker:
         self._inbox.put_nowait(None)
 
     async def end(self) -> None:
-        """As `WorkerProcess.end`."""
+        """As `WorkerProcess.end`: who still reads what it says, is told that it died."""
+        self.die()
 
     async def asked(self, kind: str = "write", count: int = 1) -> list[Mapping[str, Any]]:
         """Wait until it was told so many messages of a kind; return them."""
@@ -92,12 +94,14 @@ Test = Callable[[Service, list[_Worker]], Awaitable[None]]
 def run(monkeypatch: pytest.MonkeyPatch, test: Test, **limits: Any) -> None:
     """Run a test with a service of one model, and the workers that it has started."""
     workers: list[_Worker] = []
+    unheard: list[Mapping[str, Any]] = []
 
     async def start(_: WorkerSettings) -> Any:
         workers.append(_Worker())
         return workers[-1]
 
     async def during() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: unheard.append(what))
         task: Any = _Writes()
         entry: Any = None
         one = Description("m", Path("m"), "eager", "0" * 64, entry, task)
@@ -109,10 +113,13 @@ def run(monkeypatch: pytest.MonkeyPatch, test: Test, **limits: Any) -> None:
                 await test(service, workers)
         finally:
             await service.stop()
+        await asyncio.sleep(0)  # what was left alone ends
 
     monkeypatch.setattr(WorkerProcess, "start", start)
     monkeypatch.setattr("zoo.serve.service.FIRST_PAUSE_S", 0.01)
     asyncio.run(during())
+    gc.collect()  # tells of tasks that have failed, and nobody has asked
+    assert not unheard
 
 
 async def _rest(texts: AsyncGenerator[tuple[int, Mapping[str, Any]]]) -> list[Any]:
