@@ -98,6 +98,10 @@ class Writes(Protocol):
         """Return the tokens that end a text, and the one that pads."""
         ...
 
+    def longest(self) -> int:
+        """Return the tokens of a prompt and the text behind it at most."""
+        ...
+
     def writing_as(self, **settings: Any) -> Self:
         """Return the task with some settings changed that say how a text goes on.
 

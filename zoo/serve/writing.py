@@ -65,7 +65,8 @@ class WritingModel:
                 f"{predictor.source} can't write several texts at once", hint="serve it eager"
             )
         self.write = write
-        self.batch = write.continuous(self.task.special_tokens(), cache_tokens)
+        task = self.task
+        self.batch = write.continuous(task.special_tokens(), cache_tokens, task.longest())
         self._texts: dict[int, Text] = {}
         self._of_request: dict[Request, Text] = {}
 

@@ -3,6 +3,7 @@ characters."""
 
 import queue
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,18 @@ def test_a_deployment_that_writes_one_text_at_a_time_is_refused(predictor: Predi
 def test_a_cache_too_small_for_the_context_is_told(predictor: Predictor) -> None:
     with pytest.raises(UserError, match="`cache_tokens` 63 are less than the 64"):
         WritingModel(predictor, 63)
+
+
+def test_a_cache_holds_what_the_task_writes_of_a_longer_context(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task: Any = predictor.task
+    shorter = replace(task, args=replace(task.args, max_length=32))
+    monkeypatch.setattr(predictor, "task", shorter)
+    model = WritingModel(predictor, 32)
+    model.warm_up()
+    model.begin(1, "the film", {"max_new_tokens": 1000, "usage": True})
+    [told] = _all(model).values()
+    ended = told[-1]["prediction"]
+    assert ended["prompt_tokens"] + ended["completion_tokens"] <= 32
+    assert model.state()["cache_tokens"] == 32
