@@ -421,6 +421,11 @@ class CausalLM(Bindable):
         assert self.args.max_length is not None, "bind_for_training() decides it"
         return self.args.max_length
 
+    def most_characters(self) -> int:
+        """Return the characters of a prompt at most (`tasks.writes.Writes`): so many of the longest
+        token of the vocabulary, each with a blank, which some tokenizers leave out."""
+        return self.longest() * (1 + max(map(len, self.processor.get_vocab())))
+
     def as_it_stands(self) -> Self:
         """Return the task without chat template (`tasks.writes.Writes`)."""
         return replace(self, chat="off")

@@ -27,7 +27,8 @@ class _Writes:
     def writing_as(self, **_: Any) -> Any:
         """As `tasks.writes.Writes`."""
 
-    write = draft = as_it_stands = special_tokens = longest = settings = writing_as
+    write = draft = as_it_stands = special_tokens = settings = writing_as
+    longest = most_characters = writing_as
 
 
 class _Worker:

@@ -104,6 +104,25 @@ def test_a_model_without_template_reads_no_chat(model: WritingModel) -> None:
         model.begin(1, Chat(messages=[{"role": "user", "content": "hi"}]), {})
 
 
+def test_a_prompt_far_too_long_is_refused_before_its_tokens_are_counted(
+    model: WritingModel, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 64 * (1 + max(map(len, predictor.processor.get_vocab())))
+    with pytest.raises(UserError, match=r"has [\d,]+ tokens, .* are 64 .* shorten the prompt"):
+        model.begin(1, "the " * (most // 4), {})
+
+    def counted(*_: Any) -> None:
+        raise AssertionError("its tokens were counted")
+
+    monkeypatch.setattr(type(predictor.task), "inputs", counted)
+    said = f"has {most + 1:,} characters, .* are 64 tokens, which have {most:,} at most: shorten"
+    chat = Chat(messages=[{"role": "user", "content": ""}] * (most + 1))
+    for item in ("a" * (most + 1), chat):
+        with pytest.raises(UserError, match=said):
+            model.begin(1, item, {})
+    assert model.is_idle
+
+
 class _Scripted:
     """Stands for a `ContinuousBatch`; writes what it is told to."""
 
