@@ -228,6 +228,31 @@ def test_a_text_that_takes_too_long_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     run(monkeypatch, test, timeout_s=0.05)
 
 
+def test_the_time_of_a_stream_runs_from_its_last_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a text that waits for the one beside it, too."""
+
+    async def test(service: Service, workers: list[_Worker]) -> None:
+        texts = service.write("m", [("a", {}), ("b", {})])
+        asked = asyncio.ensure_future(_rest(texts))
+        [told] = await workers[0].asked()
+        for _ in range(8):
+            await asyncio.sleep(0.1)
+            workers[0].say(piece(told["number"], "x"))
+        workers[0].say(ended(told["number"], "x"))
+        _, other = await workers[0].asked(count=2)
+        workers[0].say(ended(other["number"], "y"))
+        assert [said for _, said in await asked][-1]["text"] == "y"
+        texts = service.write("m", [("c", {})])
+        first = asyncio.ensure_future(anext(texts))
+        *_, told = await workers[0].asked(count=3)
+        workers[0].say(piece(told["number"], "x"))
+        await first
+        with pytest.raises(DeadlineExceeded):
+            await anext(texts)
+
+    run(monkeypatch, test, timeout_s=0.4, max_batch=1)
+
+
 def test_a_prompt_that_can_not_be_read_is_the_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(service: Service, workers: list[_Worker]) -> None:
         fault = {"error": "too long", "field": "prompt", "hint": None}
