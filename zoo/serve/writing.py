@@ -114,12 +114,10 @@ class WritingModel:
     def _check_length(self, item: Item) -> None:
         """Raise `UserError` for a prompt or chat that is too long by its characters: its tokens
         take seconds to find, in which nothing is written of other texts."""
-        if isinstance(item, str):
-            characters = len(item)
-        elif isinstance(item, dict) and "messages" in item:  # each of them has a token at least
-            characters = sum(1 + len(one["content"]) for one in item["messages"])
-        else:
-            return
+        given: Any = item  # of what else there is, the task says that it is no prompt
+        characters = len(given) if isinstance(given, str) else 0
+        if isinstance(given, dict):  # each message has a token at least
+            characters = sum(1 + len(one["content"]) for one in given.get("messages", ()))
         if characters > self._most_characters:
             raise UserError(
                 f"the prompt has {characters:,} characters, and what this model sees at once, the "
