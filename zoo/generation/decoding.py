@@ -171,6 +171,16 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path} can't be read: {error}") from None
 
 
+def asked_by(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a generation config that ask for something; those that begin with "_"
+    are notes that transformers writes for itself."""
+    return {
+        name: value
+        for name, value in config.items()
+        if value is not None and value is not False and not name.startswith("_")
+    }
+
+
 def from_config(
     config: Mapping[str, Any], where: str | Path, has_encoder: bool = True
 ) -> tuple[SpecialTokens, Decoding]:
@@ -185,7 +195,7 @@ def from_config(
     Raises `UserError` for a config that asks for what is not known here, and of an encoder-decoder
     for one that needs more than greedy decoding in one language.
     """
-    asked = {k: v for k, v in config.items() if v is not None and v is not False}
+    asked = asked_by(config)
     if has_encoder and asked.pop("num_beams", 1) != 1:
         raise UserError(f"{where} asks for beams, and only greedy decoding is known here")
     known = KNOWN if has_encoder else KNOWN.union(FOLLOWED)

@@ -36,9 +36,8 @@ class NetworkDecoder:
         Raises `UserError` if the config needs more than greedy decoding in one language.
         """
         config = model.generation_config.to_diff_dict()
-        asked = {name: value for name, value in config.items() if not name.startswith("_")}
         where = f"the generation config of {type(model).__name__}"
-        return cls(model, *from_config(asked, where, model.config.is_encoder_decoder))
+        return cls(model, *from_config(config, where, model.config.is_encoder_decoder))
 
     def start(self, inputs: Mapping[str, Tensor]) -> Session:
         """Start a session from prompts or encoder inputs (`Generative.start`)."""

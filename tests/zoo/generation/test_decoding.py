@@ -55,6 +55,13 @@ def test_a_decoder_without_encoder() -> None:
         from_config(config, "here")
 
 
+def test_notes_of_transformers_ask_for_nothing() -> None:
+    """It writes this beside a network that it made a generation config for."""
+    config = {"_from_model_config": True, "eos_token_id": 5, "max_new_tokens": 9}
+    special, decoding = from_config(config, "here", has_encoder=False)
+    assert (special.eos, decoding) == ((5,), Decoding(max_new_tokens=9))
+
+
 @pytest.mark.parametrize(
     ("asked", "fields"),
     [
