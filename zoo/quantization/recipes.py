@@ -139,7 +139,9 @@ RECIPES = (
 
 
 UNFIT = {
-    "dynamic": "dynamic ruins networks of convolutions",
+    "dynamic": (
+        "dynamic ruins convolutions, and makes a text that is written depend on others in its batch"
+    ),
     "static": "static ruins this network",
     "weight-only": "is for networks that write texts",
 }
