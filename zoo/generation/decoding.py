@@ -9,7 +9,6 @@ from typing import Annotated, Any, Self
 
 from tasks import json_files
 from tasks.bounds import (
-    LARGEST_FLOAT32,
     LIMITLESS,
     Bounded,
     Bounds,
@@ -19,7 +18,7 @@ from tasks.bounds import (
     Seed,
 )
 from tasks.errors import UserError
-from tasks.writes import Constraint
+from tasks.writes import Constraint, Exponent
 
 FILE = "generation_config.json"
 
@@ -57,7 +56,6 @@ KNOWN = frozenset(
 
 TokenId = Annotated[int, Bounds(0, LIMITLESS)]
 UpToOne = Annotated[float, Bounds(0, 1, above=True)]
-Exponent = Annotated[float, Bounds(-LARGEST_FLOAT32, LARGEST_FLOAT32)]
 
 
 @dataclass(frozen=True)
