@@ -130,8 +130,8 @@ class TextMatcher:
         self._read: list[int] = []
 
     def allowed(self, tokens: Sequence[int]) -> npt.NDArray[np.bool_]:
-        """Return which tokens may follow a text: bool [tokens]. Behind one that does not match, as
-        a text that has ended and is padded, it is any.
+        """Return which tokens may follow a text: bool [n]; none from n on. Behind one that does
+        not match, as a text that has ended and is padded, it is none: n is 0.
 
         Raises `UserError` for what is too complex to match.
         """
