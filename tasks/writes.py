@@ -6,9 +6,19 @@ A task of this kind knows texts; a model knows tokens, and how the next is chose
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    Self,
+    runtime_checkable,
+)
 
 from tasks.base import Batch, Tensors
+from tasks.bounds import Bounds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +27,10 @@ if TYPE_CHECKING:
 Reason = Literal["stop", "length"]
 """Why a text ends: its end came, that of the document or a text of `stop`; or it is as long as it
 may be."""
+
+Exponent = Annotated[float, Bounds(-3, 10)]
+"""Of the length by which the score of a text is divided: beyond it, length alone would decide, and
+its power leaves the numbers that there are."""
 
 
 class Matcher(Protocol):

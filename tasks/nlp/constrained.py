@@ -39,11 +39,12 @@ def grammar_of(regex: str | None, json_schema: str | None) -> str | None:
         raise UserError("give `regex` or `json_schema`, not both")
     matcher = _library().LLMatcher
     if regex is not None:
+        _must_be_text(regex)
         grammar: str = matcher.grammar_from_regex(regex)
         name, asked = "regex", repr(regex)
     else:
         assert json_schema is not None
-        _must_be_json(json_schema)
+        _must_be_schema(json_schema)
         grammar = matcher.grammar_from_json_schema(json_schema, overrides=AS_JSON_DUMPS)
         name, asked = "json_schema", _shortened(json_schema)
     if fault := matcher.validate_grammar(grammar):
@@ -66,11 +67,23 @@ def schema_of(asked: str) -> str:
         raise UserError(f"`json_schema` {asked} can't be read: {reason}") from None
 
 
-def _must_be_json(asked: str) -> None:
+def _must_be_text(regex: str) -> None:
     try:
-        json.loads(asked)
+        regex.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"`regex` {_shortened(ascii(regex))} is not UTF-8 text") from None
+
+
+def _must_be_schema(asked: str) -> None:
+    try:
+        asked.encode()
+        schema = json_files.parse(asked, strict=True)
+    except UnicodeEncodeError:
+        raise UserError(f"`json_schema` {_shortened(ascii(asked))} is not UTF-8 text") from None
     except ValueError as error:
         raise UserError(f"`json_schema` {_shortened(asked)} is no JSON: {error}") from None
+    if not isinstance(schema, dict):
+        raise UserError(f"`json_schema` {_shortened(asked)} is no JSON object")
 
 
 def _shortened(text: str) -> str:
@@ -117,8 +130,8 @@ class TextMatcher:
         self._read: list[int] = []
 
     def allowed(self, tokens: Sequence[int]) -> npt.NDArray[np.bool_]:
-        """Return which tokens may follow a text: bool [tokens]. Behind one that does not match, as
-        a text that has ended and is padded, it is any.
+        """Return which tokens may follow a text: bool [n]; none from n on. Behind one that does
+        not match, as a text that has ended and is padded, it is none: n is 0.
 
         Raises `UserError` for what is too complex to match.
         """

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Self
 
 from tasks.bounds import (
-    LARGEST_FLOAT32,
     Bounded,
     Bounds,
     Count,
@@ -16,10 +15,9 @@ from tasks.bounds import (
     Seed,
 )
 from tasks.errors import UserError
-from tasks.writes import Reason
+from tasks.writes import Exponent, Reason
 
 UpToOne = Annotated[float, Bounds(0, 1, above=True)]
-Exponent = Annotated[float, Bounds(-LARGEST_FLOAT32, LARGEST_FLOAT32)]
 
 INCOMPLETE = "\ufffd"
 """What a decoder puts in the place of bytes that are no character yet."""

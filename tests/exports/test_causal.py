@@ -351,13 +351,17 @@ def test_other_decoders(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     generation_proof.prove_prompts(proof, runner.writer(), source, 48, [])
     assert not proof.faults and proof.tokens > 100
     eager = PromptWriter(source, 48)
-    prompts, limits = [[11, 12, 13], [30]], [16, 9]
+    prompts, limits = [[11, 12, 13], [30]], [24, 20]
     settings = {"do_sample": True, "seed": 4}
     ours, theirs = (
         [column.tolist() for column in writer(prompts, limits, ((2,), 0), [0, 1], settings)]
         for writer in (runner.writer(), eager)
     )
     assert ours == theirs
+    drafted = runner.writer()
+    drafted.draft = PromptWriter(network("llama", seed=2), 48)
+    found = [c.tolist() for c in drafted(prompts, limits, ((2,), 0), [0, 1], settings)]
+    assert found == ours and drafted.acceptance.guessed > drafted.acceptance.accepted
 
 
 def test_sizes_that_follow_from_others_are_found_out() -> None:

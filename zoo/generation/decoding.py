@@ -9,7 +9,6 @@ from typing import Annotated, Any, Self
 
 from tasks import json_files
 from tasks.bounds import (
-    LARGEST_FLOAT32,
     LIMITLESS,
     Bounded,
     Bounds,
@@ -19,7 +18,7 @@ from tasks.bounds import (
     Seed,
 )
 from tasks.errors import UserError
-from tasks.writes import Constraint
+from tasks.writes import Constraint, Exponent
 
 FILE = "generation_config.json"
 
@@ -57,7 +56,6 @@ KNOWN = frozenset(
 
 TokenId = Annotated[int, Bounds(0, LIMITLESS)]
 UpToOne = Annotated[float, Bounds(0, 1, above=True)]
-Exponent = Annotated[float, Bounds(-LARGEST_FLOAT32, LARGEST_FLOAT32)]
 
 
 @dataclass(frozen=True)
@@ -171,6 +169,16 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path} can't be read: {error}") from None
 
 
+def asked_by(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a generation config that ask for something; those that begin with "_"
+    are notes that transformers writes for itself."""
+    return {
+        name: value
+        for name, value in config.items()
+        if value is not None and value is not False and not name.startswith("_")
+    }
+
+
 def from_config(
     config: Mapping[str, Any], where: str | Path, has_encoder: bool = True
 ) -> tuple[SpecialTokens, Decoding]:
@@ -185,7 +193,7 @@ def from_config(
     Raises `UserError` for a config that asks for what is not known here, and of an encoder-decoder
     for one that needs more than greedy decoding in one language.
     """
-    asked = {k: v for k, v in config.items() if v is not None and v is not False}
+    asked = asked_by(config)
     if has_encoder and asked.pop("num_beams", 1) != 1:
         raise UserError(f"{where} asks for beams, and only greedy decoding is known here")
     known = KNOWN if has_encoder else KNOWN.union(FOLLOWED)

@@ -18,6 +18,9 @@ from zoo.generation.penalties import prompts_of
 from zoo.generation.processors import LogitsProcessors
 from zoo.generation.session import Generative, Ids, Scores
 
+NEARLY_ZERO = 1e-30
+"""A temperature by which scores must not be divided as they are: float32 goes to 3.4e38."""
+
 
 def generate(
     runner: Generative,
@@ -120,7 +123,11 @@ def warp(scores: Scores, decoding: Decoding) -> Scores:
     one kept are kept too. Top-p: Holtzman et al. 2020, "The Curious Case of Neural Text
     Degeneration".
     """
-    scores = scores / np.float32(decoding.temperature)
+    temperature = max(np.float32(decoding.temperature), np.finfo(np.float32).tiny)
+    if temperature < NEARLY_ZERO:  # the likeliest would become infinite
+        scores = scores - scores.max(1, keepdims=True)
+    with np.errstate(over="ignore"):  # of others, which then can't be drawn
+        scores = scores / temperature
     if 0 < decoding.top_k < scores.shape[1]:
         border = np.partition(scores, -decoding.top_k)[:, -decoding.top_k, None]
         scores = np.where(scores < border, -np.inf, scores)

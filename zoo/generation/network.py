@@ -36,9 +36,8 @@ class NetworkDecoder:
         Raises `UserError` if the config needs more than greedy decoding in one language.
         """
         config = model.generation_config.to_diff_dict()
-        asked = {name: value for name, value in config.items() if not name.startswith("_")}
         where = f"the generation config of {type(model).__name__}"
-        return cls(model, *from_config(asked, where, model.config.is_encoder_decoder))
+        return cls(model, *from_config(config, where, model.config.is_encoder_decoder))
 
     def start(self, inputs: Mapping[str, Tensor]) -> Session:
         """Start a session from prompts or encoder inputs (`Generative.start`)."""
@@ -102,7 +101,9 @@ class NetworkDecoder:
         """Take back the last tokens of each row of a decoder's session
         (`zoo.generation.speculative.Rewinding`).
 
-        What all rows take back is cut off the cache; what only some do is masked there.
+        What all rows take back is cut off the cache; what only some do goes to the front, as
+        padding: between tokens it would take the place of one, where attention counts columns, as
+        local attention and ALiBi do.
 
         Raises `UserError` for a network whose cache is more than a row of keys and values.
         """
@@ -114,10 +115,18 @@ class NetworkDecoder:
                 "values, and can't take one back"
             )
         cache.crop(-common)
-        mask = mask[:, : mask.shape[1] - common]
-        rest = torch.from_numpy(counts - common).to(mask.device)
-        places = torch.arange(mask.shape[1], 0, -1, device=mask.device)  # 1 is the last one
-        state["attention_mask"] = mask.masked_fill(places <= rest[:, None], 0)
+        state["attention_mask"] = mask = mask[:, : mask.shape[1] - common]
+        rest = torch.from_numpy(counts - common).to(mask.device)[:, None]
+        if not rest.any():
+            return
+        places = torch.arange(mask.shape[1], device=mask.device)
+        sources = (places - rest) % mask.shape[1]  # int64 [rows, columns]
+        with torch.inference_mode():
+            state["attention_mask"] = mask.take_along_dim(sources, 1) * (places >= rest)
+            for layer in cache.layers:
+                columns = sources[:, None, :, None].to(layer.keys.device)
+                layer.keys = layer.keys.take_along_dim(columns, 2)
+                layer.values = layer.values.take_along_dim(columns, 2)
 
     def _forward(self, session: Session, tokens: Tensor, **more: Any) -> Tensor:
         tokens = tokens.to(self.model.device)

@@ -18,7 +18,8 @@ from zoo.generation.session import Ids
 
 def prompts_of(decoding: Decoding, special: SpecialTokens, inputs: Mapping[str, Any]) -> list[Ids]:
     """Return the tokens int64 [n] that each text of a batch begins with, without padding: the
-    prefix of an encoder-decoder, else the prompt. None where no decoding asks for them."""
+    prefix of an encoder-decoder, else the prompt. An empty list where the decoding has no use for
+    them."""
     if decoding.repetition_penalty == 1 and not decoding.no_repeat_ngram_size:
         return []
     if special.prefix:

@@ -26,8 +26,8 @@ class Rewinding(Generative, Protocol):
     """A model that can take tokens back."""
 
     def rewind(self, session: Session, counts: Ids) -> None:
-        """Take back the last `counts[i]` tokens of row i, int64 [rows]: no more than the last step
-        appended."""
+        """Take back the last `counts[i]` tokens of row i, int64 [rows]: no more than were appended
+        to the prompt and not taken back yet."""
 
 
 @dataclass

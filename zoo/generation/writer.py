@@ -15,6 +15,7 @@ from zoo.generation.decoding import (
     KNOWN,
     Decoding,
     SpecialTokens,
+    asked_by,
     combined,
     ends_of,
     settings_of,
@@ -73,7 +74,7 @@ class TokenWriter:
         What the settings leave open, the model's generation config decides, and a line on standard
         error says so; the tokens that end a text there, end it too.
         """
-        config = self._asked_config()
+        config = asked_by(self.own_config())
         tokens = self._special_tokens(config, special)
         decoding = self._decoding(config, settings, max(limits))
         inputs = left_padded(prompts, tokens.pad)
@@ -90,13 +91,6 @@ class TokenWriter:
             columns = speculate(runner, draft, inputs, decoding, ids, limits, self.acceptance)
         for column in columns:
             yield np.where(np.isin(column, tokens.eos), -1, column)
-
-    def _asked_config(self) -> dict[str, Any]:
-        return {
-            name: value
-            for name, value in self.own_config().items()
-            if value is not None and value is not False and not name.startswith("_")
-        }
 
     def _special_tokens(
         self, config: Mapping[str, Any], special: tuple[tuple[int, ...], int]
@@ -131,7 +125,7 @@ class TokenWriter:
     def decoding(self, settings: Mapping[str, Any], longest: int) -> Decoding:
         """Return how the tokens of a text are chosen, so many at most: as the settings say, and
         what they leave open as the model's generation config does."""
-        return self._decoding(self._asked_config(), settings, longest)
+        return self._decoding(asked_by(self.own_config()), settings, longest)
 
     def continuous(
         self,
@@ -150,7 +144,7 @@ class TokenWriter:
         Raises `UserError` for a model whose rows can't be joined, and a cache that does not hold
         its context.
         """
-        tokens = self._special_tokens(self._asked_config(), special)
+        tokens = self._special_tokens(asked_by(self.own_config()), special)
         runner = self.make_runner(tokens, Decoding())
         session = runner.start(left_padded([[tokens.pad]], tokens.pad))
         bytes_per_token = self.cache_bytes(session)

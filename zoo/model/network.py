@@ -51,6 +51,8 @@ class Network(ABC):
     quantization_methods: tuple[str, ...] = ("static",)
     """Methods of quantization that are tried on it. Dynamic int8 ruins convolutions, those that
     make the patches of a vision transformer too, so a network without any says that it takes both.
+    One that goes on with texts does not: dynamic int8 has one scale for all rows of a batch, and a
+    text would depend on those that are written beside it.
     Weights alone are worth it where few tokens are computed at once."""
 
     file_formats: tuple[str, ...] = ()

@@ -39,7 +39,7 @@ class CausalDecoder(Network):
     """A decoder of transformers with the head that tells the next token."""
 
     auto_class = "AutoModelForCausalLM"
-    quantization_methods = ("dynamic", "static", "weight-only")
+    quantization_methods = ("static", "weight-only")
     load_processor = staticmethod(load_tokenizer)
 
     def make_processor(

@@ -257,7 +257,8 @@ class PredictionPipeline:
         Args:
             settings: flags of `predict` by name: `max_new_tokens`, `min_new_tokens`, `temperature`,
                 `top_k`, `top_p`, `num_beams`, `length_penalty`, `repetition_penalty`,
-                `no_repeat_ngram_size`, `stop`, `seed`. With beams all comes at the end.
+                `no_repeat_ngram_size`, `stop`, `regex`, `json_schema`, `seed`. With beams all comes
+                at the end.
 
         Raises `UserError` for a prompt that can't be gone on with, a setting out of bounds, and a
         model that writes nothing.

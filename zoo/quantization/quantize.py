@@ -185,7 +185,7 @@ def attempt(
     with contextlib.suppress(OutOfTime):  # the best until then stands
         try:
             with quiet():
-                ranking = material.ranking(recipe.method)
+                ranking = material.ranking(recipe.deployment.numerics)
         except (MemoryError, OSError):
             raise
         except Exception as error:  # of the quantizer, about one layer

@@ -31,12 +31,18 @@ class RecipeInputs:
     ranges: Path  # file that keeps what calibration found
     rankings: dict[str, list[str]] = field(default_factory=dict)
 
-    def ranking(self, method: str) -> list[str]:
-        """Return the layers, the most sensitive first; computed once for each method."""
-        if method not in self.rankings:
+    def ranking(self, numerics: str) -> list[str]:
+        """Return the layers, those first that lose most by the numerics of a recipe; computed
+        once, with ONNX Runtime's recipe for them."""
+        if numerics not in self.rankings:
             feeds = self.feeds[:SENSITIVITY_BATCHES]
-            self.rankings[method] = sensitivity.rank(method, self.prepared, feeds, self.ranges)
-        return self.rankings[method]
+            quantize = partial(ONNX_BUILDS[numerics], self)
+            self.rankings[numerics] = sensitivity.rank(quantize, self.prepared, feeds)
+        return self.rankings[numerics]
+
+
+Build = Callable[[RecipeInputs, Path, Sequence[str]], dict[str, Any]]
+"""(material, staged folder, layers that stay in fp32) to what to record."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,8 @@ class Recipe:
 
     deployment: Deployment
     method: str  # as --method names it
-    build: Callable[[RecipeInputs, Path, Sequence[str]], dict[str, Any]] | None
-    """(material, staged folder, layers that stay in fp32) to what to record; None runs the
-    checkpoint itself"""
+    build: Build | None
+    """None runs the checkpoint itself"""
     excludes: bool = True  # whether layers can stay in fp32, by their names in the ONNX program
     needs: str | None = None  # runtime whose packages it is made with, beside its own
     machines: tuple[str, ...] = ()  # as platform.machine() says it; none: all
@@ -97,11 +102,20 @@ def _aoti_static(material: RecipeInputs, target: Path, exclude: Sequence[str]) -
     return _calibration(material) | pt2e.build(material.original, material.feeds, target)
 
 
+ONNX_BUILDS: dict[str, Build] = {
+    "int8-dynamic": _onnx_dynamic,
+    "int8-static": _onnx_static,
+    "int8-weight-only": partial(_onnx_weights, 8),
+    "int4-weight-only": partial(_onnx_weights, 4),
+}
+"""What makes a program of ONNX Runtime, by its numerics."""
+
 RECIPES = (
-    Recipe(Deployment("onnx", "int8-dynamic"), "dynamic", _onnx_dynamic),
-    Recipe(Deployment("onnx", "int8-static"), "static", _onnx_static),
-    Recipe(Deployment("onnx", "int8-weight-only"), "weight-only", partial(_onnx_weights, 8)),
-    Recipe(Deployment("onnx", "int4-weight-only"), "weight-only", partial(_onnx_weights, 4)),
+    *(
+        # the method is the name without its bits
+        Recipe(Deployment("onnx", numerics), numerics.partition("-")[2], build)
+        for numerics, build in ONNX_BUILDS.items()
+    ),
     Recipe(Deployment("openvino", "int8-static"), "static", _openvino_static),
     Recipe(
         Deployment("aoti", "int8-static"),
@@ -125,7 +139,9 @@ RECIPES = (
 
 
 UNFIT = {
-    "dynamic": "dynamic ruins networks of convolutions",
+    "dynamic": (
+        "dynamic ruins convolutions, and makes a text that is written depend on others in its batch"
+    ),
     "static": "static ruins this network",
     "weight-only": "is for networks that write texts",
 }

@@ -1,7 +1,7 @@
 """Which layers lose most when they are quantized: each alone, the others in fp32."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,17 @@ MOST_LAYERS = 64
 """What is looked at one by one; of deeper networks, every second, third, ... layer stands for its
 neighbours."""
 
+Quantize = Callable[[Path, Sequence[str]], object]
+"""Writes the quantized program to a folder, but for the layers that are named: these stay in fp32.
+"""
 
-def rank(method: str, source: Path, feeds: Sequence[Feed], ranges: Path) -> list[str]:
+
+def rank(quantize: Quantize, source: Path, feeds: Sequence[Feed]) -> list[str]:
     """Return the layers of a prepared program (`onnx_int8.prepare`), the most sensitive first.
 
     Args:
-        method: "dynamic" or "static".
+        quantize: by which they lose.
         feeds: inputs that are compared; the first output decides, by its SQNR.
-        ranges: the calibration that `onnx_int8.static` has kept; not needed for dynamic.
     """
     names = onnx_int8.layers(source)
     stride = -(-len(names) // MOST_LAYERS)
@@ -33,10 +36,7 @@ def rank(method: str, source: Path, feeds: Sequence[Feed], ranges: Path) -> list
         others = [name for name in names if name not in group]
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder)
-            if method == "dynamic":
-                onnx_int8.dynamic(source, target, others)
-            else:
-                onnx_int8.static(source, target, (), others, ranges)
+            quantize(target, others)
             found = parity.sqnr(reference, _outputs(target, feeds))
         losses |= dict.fromkeys(group, found)
     return sorted(names, key=lambda name: losses[name])

@@ -140,15 +140,24 @@ class OnnxDecoder(OnnxGenerativeRunner):
 
     def rewind(self, session: Session, counts: Ids) -> None:
         """Take back the last tokens of each row, on the host; see
-        `zoo.generation.speculative.Rewinding`."""
+        `zoo.generation.speculative.Rewinding`.
+
+        What only some rows take back goes to the front, as padding: between tokens it would take
+        the place of one, where attention counts columns, as a sliding window does.
+        """
+        if not counts.any():
+            return
         common = int(counts.min())
-        width = session.state[MASK].shape[1] - common
-        places = np.arange(width, 0, -1)  # 1 is the last one
-        mask = session.state[MASK][:, :width]
-        session.state[MASK] = np.where(places <= (counts - common)[:, None], 0, mask)
+        width, rest = session.state[MASK].shape[1] - common, (counts - common)[:, None]
+        places = np.arange(width)
+        sources = (places - rest) % width  # int64 [rows, width]
         for name, value in session.state.items():
-            if name != MASK and common:
-                session.state[name] = ort_value(value.numpy()[:, :, :width])
+            if name == MASK:
+                moved = np.take_along_axis(value, sources, 1)
+                session.state[name] = moved * (places >= rest)
+            else:
+                columns = sources[:, None, :, None]
+                session.state[name] = ort_value(np.take_along_axis(value.numpy(), columns, 2))
 
     def join(self, session: Session, other: Session) -> None:
         """Add the rows of another session, on the host; see `zoo.generation.session.Generative`."""

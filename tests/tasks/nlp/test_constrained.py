@@ -115,6 +115,13 @@ def test_a_draft_changes_no_text(tokenizer: Any) -> None:
         (None, "/etc/schema.json", "`json_schema` /etc/schema.json is no JSON"),
         (None, '{"type": "nonsense"}', "can't be matched: Invalid type: nonsense"),
         (None, '{"type": "array", "uniqueItems": true}', r"Unimplemented keys: \[.uniqueItems"),
+        (None, '{"minimum": NaN}', r'`json_schema` {"minimum": NaN} is no JSON: NaN is no number'),
+        (None, '{"const": "\\ud800"}', "is no JSON: it holds half a character"),
+        (None, '{"const": "\ud800"}', "is not UTF-8 text"),
+        (None, '{"not": ' * 200 + "{}" + "}" * 200, "is no JSON: it is nested deeper than 100"),
+        (None, '{"not": ' * 99999 + "{}" + "}" * 99999, "is no JSON: it is nested too deeply"),
+        (None, "[1]", r"`json_schema` \[1\] is no JSON object"),
+        ("caf\udce9", None, "`regex` 'caf.udce9' is not UTF-8 text"),
         ("a", "{}", "give `regex` or `json_schema`, not both"),
     ],
 )

@@ -30,6 +30,8 @@ def test_greedy_is_the_default() -> None:
         ({"stop": (3, -1)}, "`stop` -1: at least 0"),
         ({"seed": -1}, "`seed` -1"),
         ({"length_penalty": float("inf")}, "`length_penalty` inf"),
+        ({"length_penalty": 2000}, "`length_penalty` 2000 is outside its range, from -3 to 10"),
+        ({"length_penalty": -5.0}, "`length_penalty` -5.0 is outside its range, from -3 to 10"),
         ({"max_new_tokens": 3, "min_new_tokens": 4}, "4 is more than `max_new_tokens` 3"),
         ({"do_sample": True, "num_beams": 2}, "leave out `num_beams` 2"),
         ({"temperature": 0.7}, "`temperature` 0.7 is of draws: add `do_sample`"),
@@ -53,6 +55,13 @@ def test_a_decoder_without_encoder() -> None:
     assert decoding == Decoding(max_new_tokens=9)
     with pytest.raises(UserError, match="here has no decoder_start_token_id"):
         from_config(config, "here")
+
+
+def test_notes_of_transformers_ask_for_nothing() -> None:
+    """It writes this beside a network that it made a generation config for."""
+    config = {"_from_model_config": True, "eos_token_id": 5, "max_new_tokens": 9}
+    special, decoding = from_config(config, "here", has_encoder=False)
+    assert (special.eos, decoding) == ((5,), Decoding(max_new_tokens=9))
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,13 @@ def test_temperature_top_k_and_top_p_are_those_of_transformers(settings: dict[st
     np.testing.assert_allclose(warp(scores, Decoding(do_sample=True, **settings)), theirs, 1e-6)
 
 
+@pytest.mark.parametrize("temperature", [1e-38, 1e-45, 1e-300])
+def test_a_temperature_near_0_draws_the_likeliest(temperature: float) -> None:
+    scores = np.array([[1, 2, 9, 8.99], [-1e4, -np.inf, -2e4, -3e4]], np.float32)
+    decoding = Decoding(do_sample=True, temperature=temperature)
+    assert draw(scores, decoding, np.array([0.5, 0.999])).tolist() == [2, 0]
+
+
 def test_draws_have_the_probabilities_of_the_scores() -> None:
     """Every number in [0, 1) once: a token's share of them is its probability."""
     scores = np.array([[0.0, 1.0, -np.inf, 2.0, -1.0]], np.float32)

@@ -69,6 +69,26 @@ def test_tokens_are_taken_back() -> None:
         np.testing.assert_allclose(found[row], again, atol=1e-4)
 
 
+def test_attention_that_counts_columns_sees_as_many_tokens() -> None:
+    """GPT-Neo's second layer sees the last 4 columns: none may be one that was taken back."""
+    import transformers
+
+    config = transformers.GPTNeoConfig(
+        vocab_size=40,
+        max_position_embeddings=48,
+        hidden_size=16,
+        num_layers=2,
+        num_heads=2,
+        attention_types=[[["global", "local"], 1]],
+        window_size=4,
+        initializer_range=0.5,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model = transformers.GPTNeoForCausalLM(config).eval()
+    assert _texts(model, network("gpt2", seed=2), {}, [20, 1, 7, 20, 12]).guessed > 0
+
+
 def test_beams_take_no_draft() -> None:
     writer = PromptWriter(network("gpt2"), 48)
     writer.draft = writer

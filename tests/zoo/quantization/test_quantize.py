@@ -14,6 +14,8 @@ from tests.cli import run_cli
 from zoo.deploy import chosen
 from zoo.deploy.candidate import Candidate
 from zoo.measure import Estimate, Interval
+from zoo.model import registry
+from zoo.model.network import network_of
 from zoo.quantization import quantize, recipes
 
 pytest.importorskip("onnxruntime")
@@ -67,7 +69,7 @@ def test_the_fastest_that_keeps_to_it(trained: Path, monkeypatch: pytest.MonkeyP
     assert done.code == 0, done.err
     row = [line for line in done.lines if line.startswith("onnx+int8-static")][-1]
     assert "3.00 (2.70 to 3.30)" in row and "chosen" in row
-    assert "dynamic ruins networks of convolutions" in done.out
+    assert "dynamic ruins convolutions" in done.out
     assert "on the test split accuracy is" in done.out
     folder = trained / "artifacts" / "onnx+int8-static"
     ours = json.loads((folder / "export.json").read_text())["zoo"]
@@ -197,3 +199,14 @@ def test_bad_contracts(flags: tuple[object, ...], said: str, trained: Path) -> N
     assert done.code == 2 and said in done.err, done.err
     assert len(done.err.splitlines()) == 1
     assert not list((trained / "artifacts").glob(".*"))
+
+
+def test_dynamic_is_not_tried_on_what_writes_texts() -> None:
+    """Its texts would depend on their neighbours; weights alone and static scales do not."""
+    network = network_of(registry.find("gpt_lm"))
+    fit, left_out = recipes.fitting(network, None)
+    tried = {str(one.deployment) for one in fit}
+    assert {"onnx+int8-static", "onnx+int8-weight-only", "onnx+int4-weight-only"} <= tried
+    assert "onnx+int8-dynamic" not in tried
+    [why] = [why for one, why in left_out if str(one.deployment) == "onnx+int8-dynamic"]
+    assert "depend on others in its batch" in why

@@ -149,11 +149,13 @@ class Writer:
 
 def test_a_model_that_writes_has_to_write_the_same(tmp_path: Path) -> None:
     written = [golden.GoldenInput(b"a", text="nine"), golden.GoldenInput(b"b", text="seven three")]
-    golden.write(tmp_path, ONNX, "0" * 64, written)
+    int8 = Deployment("onnx", "int8-weight-only")
+    for deployment in (ONNX, int8):
+        golden.write(tmp_path, deployment, "0" * 64, written)
 
-    def run(*texts: str, device: str = "cpu") -> int:
+    def run(*texts: str, device: str = "cpu", deployment: Deployment = ONNX) -> int:
         predictor: Any = Writer(*texts, device=device)
-        return self_test.run(predictor, tmp_path, ONNX, "0" * 64)
+        return self_test.run(predictor, tmp_path, deployment, "0" * 64)
 
     assert run("nine", "seven three") == 2
     with pytest.raises(
@@ -162,8 +164,10 @@ def test_a_model_that_writes_has_to_write_the_same(tmp_path: Path) -> None:
         run("nine", "seven tree")
     assert "seven" not in str(caught.value), "whoever asks for the health has no right to the data"
     assert run("nine", "seven tree", device="cuda:0") == 2
-    with pytest.raises(self_test.Unfit, match="2 of them gave another"):
-        run("five", "seven tree", device="cuda:0")
+    assert run("nine", "seven tree", deployment=int8) == 2, "another processor rounds otherwise"
+    for where in ({"device": "cuda:0"}, {"deployment": int8}):
+        with pytest.raises(self_test.Unfit, match="2 of them gave another"):
+            run("five", "seven tree", **where)
 
 
 class Texts:
