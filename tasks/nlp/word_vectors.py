@@ -95,6 +95,11 @@ def from_data(args: Args, data: DataArgs) -> tuple["WordVectors", Examples]:
     Raises `UserError` where there is no column of documents, or nothing to train on.
     """
     read, examples = causal_lm.from_data(_documents(args), data)
+    if read.form != "documents":  # of which one column of two would be learned
+        raise UserError(
+            f"{examples.name} has {read.form}, and word vectors are learned from documents: name "
+            "their column (`text_column`)"
+        )
     return WordVectors(args, columns=read.columns), examples
 
 
@@ -138,6 +143,14 @@ def show_input(item: Mapping[str, Any]) -> dict[str, str]:
     """Return an input as the columns of a prediction."""
     shown = {"word": item["word"]}
     return shown | {n: " ".join(item[n]) for n in ("minus", "plus") if n in item}
+
+
+def _several(query: Mapping[str, Any], name: str) -> Sequence[Any]:
+    """Return the words that a query adds or takes away: one, a list of them, or none."""
+    given = query.get(name)
+    if given is None:
+        return ()
+    return tuple(given) if isinstance(given, tuple | list) else (given,)
 
 
 def from_config(config: Mapping[str, Any]) -> "WordVectors":
@@ -264,7 +277,7 @@ class WordVectors(Bindable):
 
     def is_one(self, raw: Any) -> bool:
         """Return whether an input is a single query, and not a list of them."""
-        return text_inputs.is_one(raw)
+        return not isinstance(raw, tuple) and text_inputs.is_one(raw)  # two words are no pair
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Return rows for `collate` from what `read_inputs` gives, or words.
@@ -279,14 +292,19 @@ class WordVectors(Bindable):
                     f"a mapping needs 'word'; this one has {', '.join(map(str, query))}"
                 )
             signs = [(query["word"], 1.0)]
-            signs += [(word, -1.0) for word in query.get("minus", ())]
-            signs += [(word, 1.0) for word in query.get("plus", ())]
+            signs += [(word, -1.0) for word in _several(query, "minus")]
+            signs += [(word, 1.0) for word in _several(query, "plus")]
             rows.append({"sample_id": i, "query": [(self._id(word), sign) for word, sign in signs]})
         return rows
 
     def _id(self, word: Any) -> int:
         from tasks.nlp.tokenization import whole
 
+        if isinstance(word, tuple | list):
+            raise UserError(
+                f"{word!r} is no single word: a query has one 'word', and others in 'minus' and "
+                "'plus'"
+            )
         text = text_inputs.item(word, {})["text"].strip()
         [ids] = whole([text], self.processor)
         if len(ids) > 1:
