@@ -102,6 +102,15 @@ def test_queries_of_python(checkpoints: dict[str, Path]) -> None:
             loaded.predict(wrong)
 
 
+def test_a_small_vocabulary(tmp_path: Path) -> None:
+    rest = ("--output_dir", tmp_path / "x", "--max_steps", 1, "--eval_strategy", "no")
+    done = pretrain(tmp_path, "--vocab_size", 1, *rest)
+    assert done.code == 2 and "--vocab_size 1: at least 2" in done.err.splitlines()[-1]
+    done = pretrain(tmp_path, "--vocab_size", 5, *rest)
+    assert done.code == 0, done.err
+    assert json.loads((tmp_path / "x" / "config.json").read_text())["vocab_size"] == 5 + 3
+
+
 @pytest.mark.parametrize(
     ("head", "row", "form"),
     [
