@@ -108,6 +108,7 @@ def test_a_small_vocabulary(tmp_path: Path) -> None:
     assert done.code == 2 and "--vocab_size 1: at least 2" in done.err.splitlines()[-1]
     done = pretrain(tmp_path, "--vocab_size", 5, *rest)
     assert done.code == 0, done.err
+    assert "% of train" in done.err and "are left out: they come once in training" in done.err
     assert json.loads((tmp_path / "x" / "config.json").read_text())["vocab_size"] == 5 + 3
 
 
