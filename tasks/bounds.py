@@ -10,7 +10,7 @@ import numbers
 import os
 import sys
 import typing
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from functools import cache
 from typing import Annotated, Any, cast
 
@@ -18,6 +18,8 @@ from tasks.errors import UserError
 
 LIMITLESS = 10**9
 """From here on an upper bound is that of the machine, and not worth saying."""
+SHOWN = 60
+"""Characters of a wrong value in an error."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +89,8 @@ class Bounded:
         flags: Hashable = cast(Hashable, type(self))
         for name, kind, bounds in numbers_of(flags):
             value = getattr(self, name)
-            for each in value if isinstance(value, tuple | list) else (value,):
+            several = name in _of_several(flags) and isinstance(value, tuple | list)
+            for each in value if several else (value,):
                 if each is not None:
                     _check(name, each, kind, bounds)
 
@@ -102,6 +105,19 @@ def numbers_of(flags: Hashable) -> tuple[tuple[str, type, Bounds | None], ...]:
         for field in dataclasses.fields(flags)  # type: ignore[arg-type]
         for kind, bounds in _numbers(hints[field.name], None)
     )
+
+
+@cache
+def _of_several(flags: Hashable) -> frozenset[str]:
+    """Return the names of the fields of a dataclass that may hold several values."""
+
+    def holds(hint: Any) -> bool:
+        origin = typing.get_origin(hint)
+        is_many = isinstance(origin, type) and issubclass(origin, Sequence)
+        return is_many or any(holds(part) for part in typing.get_args(hint))
+
+    hints = typing.get_type_hints(flags, include_extras=True)
+    return frozenset(name for name, hint in hints.items() if holds(hint))
 
 
 def _numbers(hint: Any, bounds: Bounds | None) -> Iterator[tuple[type, Bounds | None]]:
@@ -129,6 +145,7 @@ def must_be_multiple(flags: Any, whole: str, parts: str) -> None:
 def _check(name: str, value: Any, kind: type, bounds: Bounds | None) -> None:
     wanted: type = numbers.Integral if kind is int else numbers.Real
     if isinstance(value, bool) or not isinstance(value, wanted):
-        raise UserError(f"`{name}` {value!r} is no {'whole ' if kind is int else ''}number")
+        shown = repr(value) if len(repr(value)) <= SHOWN else f"{repr(value)[:SHOWN]}..."
+        raise UserError(f"`{name}` {shown} is no {'whole ' if kind is int else ''}number")
     if bounds is not None and value not in bounds:
         raise UserError(f"`{name}` {value}{bounds.refusal(value)}")

@@ -98,6 +98,15 @@ class Writes(Protocol):
         """Return the tokens that end a text, and the one that pads."""
         ...
 
+    def longest(self) -> int:
+        """Return the tokens of a prompt and the text behind it at most."""
+        ...
+
+    def most_characters(self) -> int:
+        """Return the characters of a prompt, or of what is said in a chat, at most: more are no
+        prompt of so few tokens, which need not be counted to tell."""
+        ...
+
     def writing_as(self, **settings: Any) -> Self:
         """Return the task with some settings changed that say how a text goes on.
 

@@ -134,19 +134,13 @@ def arms_of(args: LoadArgs, checkpoint: Checkpoint | None, options: Sequence[str
     harness itself has no room for, and peers of another task than the classification of texts by
     one label.
     """
+    check_options(options, is_url=checkpoint is None)
     if checkpoint is None:
-        if options:
-            raise UserError("flags behind -- are for `zoo serve`, which a URL does not start")
         return [LoadArm(URL, args.service)]
-    for flag, _ in flags_of(options):
-        if flag in SET_HERE:
-            raise UserError(f"--{flag} behind --: the load sets it itself")
-        if flag in ENCRYPTED:
-            raise UserError(f"--{flag} behind --: the load speaks no TLS")
     if args.peers:
         _must_suit_peers(args, checkpoint)
     folder = str(Path(args.service).absolute())
-    threads = args.threads or max(1, threads_of(None) // workers_of(options))
+    threads = worker_threads(args.threads, options)
     arms = [
         LoadArm(OURS, folder, _checked(checkpoint.folder, name), threads, tuple(options))
         for name in args.deployments or (AUTO,)
@@ -166,6 +160,35 @@ def arms_of(args: LoadArgs, checkpoint: Checkpoint | None, options: Sequence[str
         own = (*workers, *(batches if peer.batches else ()))
         arms.append(LoadArm(name, folder, EAGER, shared, own))
     return list(dict.fromkeys(arms))
+
+
+def check_options(options: Sequence[str], is_url: bool) -> None:
+    """Raise `UserError` for flags for `zoo serve` that a URL or the load itself has no room for."""
+    if is_url and options:
+        raise UserError("flags behind -- are for `zoo serve`, which a URL does not start")
+    for flag, _ in flags_of(options):
+        if flag in SET_HERE:
+            raise UserError(f"--{flag} behind --: the load sets it itself")
+        if flag in ENCRYPTED:
+            raise UserError(f"--{flag} behind --: the load speaks no TLS")
+
+
+def worker_threads(asked: int | None, options: Sequence[str]) -> int:
+    """Return the threads of each worker: what is asked for, or an equal share of all."""
+    return asked or max(1, threads_of(None) // workers_of(options))
+
+
+def key_in(path: Path | None) -> str | None:
+    """Return the key in a file. Raises `UserError` for a file that can't be read or is empty."""
+    if path is None:
+        return None
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"`key_file` {path} can't be read: {error}") from None
+    if not lines:
+        raise UserError(f"`key_file` {path} is empty")
+    return lines[0]
 
 
 def _must_suit_peers(args: LoadArgs, checkpoint: Checkpoint) -> None:

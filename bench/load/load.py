@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from bench.load import answers, clients, knee, payloads, process_tree, show
 from bench.load.args import LoadArgs
-from bench.load.arms import LoadArm, arms_of
+from bench.load.arms import LoadArm, arms_of, key_in
 from bench.load.clients import ClientLost, Clients
 from bench.load.generator import Job, Target
 from bench.load.keep import keep
@@ -105,7 +105,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.limits = Limits(self.args.p99_ms / 1e3, self.args.max_failed)
-        self.key = _key(self.args.key_file)
+        self.key = key_in(self.args.key_file)
 
     def run(self) -> None:
         """Make the rounds, until all are made or the time is over.
@@ -296,16 +296,3 @@ def _start_of(one: ArmLoad, number: int) -> float | None:
 def _why_none(service: Service, statuses: dict[str, int]) -> str:
     told = ", ".join(f"{count} x {name}" for name, count in sorted(statuses.items()))
     return f"no request to {service.url} was answered with 200 ({told or 'none was answered'})"
-
-
-def _key(path: Path | None) -> str | None:
-    """Return the key in a file. Raises `UserError` for a file that can't be read or is empty."""
-    if path is None:
-        return None
-    try:
-        lines = path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"`key_file` {path} can't be read: {error}") from None
-    if not lines:
-        raise UserError(f"`key_file` {path} is empty")
-    return lines[0]

@@ -20,10 +20,9 @@ from urllib.parse import urlsplit
 
 import tyro
 
-from bench.cases.case import threads_of
 from bench.load import payloads
-from bench.load.arms import EAGER, OURS, URL, LoadArm
-from bench.load.service import Service, ServiceFailed
+from bench.load.arms import EAGER, OURS, URL, LoadArm, check_options, key_in, worker_threads
+from bench.load.service import ServiceFailed
 from tasks.bounds import Bounded, Count, Threads
 from tasks.errors import UserError
 from tasks.printing import print_lines
@@ -58,7 +57,11 @@ class StreamsArgs(Bounded):
     deployment: str = EAGER
     """of a service that is started"""
     threads: Threads | None = None
-    """of the service's worker; OMP_NUM_THREADS or as many as there are cores by default"""
+    """of each of the service's workers; OMP_NUM_THREADS or as many as there are cores by default,
+    shared by the workers"""
+    key_file: Path | None = None
+    """file with a key, sent as a bearer token; to a service that is started by default the first
+    that it takes"""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,50 @@ class Text:
     tokens: int
     first_s: float
     """from the request to the first piece"""
+
+
+@dataclass(frozen=True)
+class Client:
+    """Asks a service for texts."""
+
+    netloc: str
+    new_tokens: int
+    """of a text, at most"""
+    key: str | None
+    """sent as a bearer token"""
+
+    def asked(self, prompt: str) -> Text:
+        """Return the likeliest text behind a prompt, read while it is written.
+
+        Raises `UserError` where the service refuses it, or nobody answers.
+        """
+        body: dict[str, Any] = {"prompt": prompt, "max_tokens": self.new_tokens, "temperature": 0}
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+        headers = {"content-type": "application/json"}
+        headers |= {} if self.key is None else {"authorization": f"Bearer {self.key}"}
+        where = f"{self.netloc}{PATH}"
+        connection = http.client.HTTPConnection(self.netloc, timeout=TIMEOUT_S)
+        began, first, text, tokens = time.perf_counter(), 0.0, "", 0
+        try:
+            connection.request("POST", PATH, json.dumps(body), headers)
+            answer = connection.getresponse()
+            if answer.status != 200:
+                said = answer.read(300).decode("utf-8", "replace")
+                raise UserError(f"{where} answers {answer.status}: {said}")
+            for line in answer:
+                if not line.startswith(DATA) or line[len(DATA) :].strip() == DONE:
+                    continue
+                event = json.loads(line[len(DATA) :])
+                if "error" in event:
+                    raise UserError(f"{where}: {event['error'].get('message')}")
+                first = first or time.perf_counter() - began
+                text += "".join(choice["text"] for choice in event["choices"])
+                tokens = event["usage"]["completion_tokens"] if event.get("usage") else tokens
+        except (OSError, http.client.HTTPException) as error:
+            raise UserError(f"{where} does not answer: {error}") from None
+        finally:
+            connection.close()
+        return Text(text, tokens, first)
 
 
 @dataclass(frozen=True)
@@ -88,45 +135,51 @@ def run(args: StreamsArgs, options: Sequence[str] = ()) -> list[tuple[Pass, Pass
     """Measure, and print what was found; return the passes of each round, one after the other and
     at once.
 
-    Raises `UserError` for a service that can't be started or asked.
+    Args:
+        options: flags for `zoo serve`.
+
+    Raises `UserError` for a service that can't be started or asked, and options that a URL or the
+    measuring itself has no room for.
     """
     is_url = args.service.startswith(("http://", "https://"))
     if not is_url and not Path(args.service).is_dir():
         raise UserError(f"`service` {args.service}: there is no such folder, and it is no URL")
-    kind, threads = URL if is_url else OURS, threads_of(args.threads)
-    arm = LoadArm(kind, args.service, args.deployment, threads, tuple(options))
+    check_options(options, is_url)
+    kind, model = (URL, args.service) if is_url else (OURS, str(Path(args.service).absolute()))
+    threads = worker_threads(args.threads, options)
+    arm = LoadArm(kind, model, args.deployment, threads, tuple(options))
+    key = key_in(args.key_file) or arm.key()
     try:
-        with arm.running(payloads.of_text("a")) as service:
-            return _measured(args, service)
+        with arm.running(payloads.of_text("a"), key) as service:
+            return _measured(args, Client(urlsplit(service.url).netloc, args.new_tokens, key))
     except ServiceFailed as error:
         raise UserError(f"`service` {args.service}: {error}") from None
 
 
-def _measured(args: StreamsArgs, service: Service) -> list[tuple[Pass, Pass]]:
+def _measured(args: StreamsArgs, client: Client) -> list[tuple[Pass, Pass]]:
     prompts = [
         f"{BEGINNINGS[i % len(BEGINNINGS)]} {THINGS[i // len(BEGINNINGS) % len(THINGS)]}"
         for i in range(args.streams)
     ]
-    netloc = urlsplit(service.url).netloc
     for together in (False, True):  # warm
-        _pass(netloc, prompts, args.new_tokens, together)
+        _pass(client, prompts, together)
     rounds = []
     for i in range(args.rounds):
         order = (False, True) if i % 2 == 0 else (True, False)
-        found = {one: _pass(netloc, prompts, args.new_tokens, one) for one in order}
+        found = {one: _pass(client, prompts, one) for one in order}
         rounds.append((found[False], found[True]))
         _tell_round(i, *rounds[-1])
     _tell(rounds)
     return rounds
 
 
-def _pass(netloc: str, prompts: Sequence[str], new_tokens: int, together: bool) -> Pass:
+def _pass(client: Client, prompts: Sequence[str], together: bool) -> Pass:
     """Ask for all texts, one after the other or at once."""
     found: list[Text | UserError] = [UserError("no answer")] * len(prompts)
 
     def ask(place: int) -> None:
         try:
-            found[place] = _asked(netloc, prompts[place], new_tokens)
+            found[place] = client.asked(prompts[place])
         except UserError as error:
             found[place] = error
 
@@ -145,37 +198,6 @@ def _pass(netloc: str, prompts: Sequence[str], new_tokens: int, together: bool) 
             raise one
         texts.append(one)
     return Pass(texts, seconds)
-
-
-def _asked(netloc: str, prompt: str, new_tokens: int) -> Text:
-    """Return the likeliest text behind a prompt, read while it is written.
-
-    Raises `UserError` where the service refuses it, or nobody answers.
-    """
-    body: dict[str, Any] = {"prompt": prompt, "max_tokens": new_tokens, "temperature": 0}
-    body |= {"stream": True, "stream_options": {"include_usage": True}}
-    connection = http.client.HTTPConnection(netloc, timeout=TIMEOUT_S)
-    began, first, text, tokens = time.perf_counter(), 0.0, "", 0
-    try:
-        connection.request("POST", PATH, json.dumps(body), {"content-type": "application/json"})
-        answer = connection.getresponse()
-        if answer.status != 200:
-            said = answer.read(300).decode("utf-8", "replace")
-            raise UserError(f"{netloc}{PATH} answers {answer.status}: {said}")
-        for line in answer:
-            if not line.startswith(DATA) or line[len(DATA) :].strip() == DONE:
-                continue
-            event = json.loads(line[len(DATA) :])
-            if "error" in event:
-                raise UserError(f"{netloc}{PATH}: {event['error'].get('message')}")
-            first = first or time.perf_counter() - began
-            text += "".join(choice["text"] for choice in event["choices"])
-            tokens = event["usage"]["completion_tokens"] if event.get("usage") else tokens
-    except (OSError, http.client.HTTPException) as error:
-        raise UserError(f"{netloc}{PATH} does not answer: {error}") from None
-    finally:
-        connection.close()
-    return Text(text, tokens, first)
 
 
 def _tell_round(number: int, alone: Pass, together: Pass) -> None:

@@ -309,14 +309,14 @@ class CausalLM(Bindable):
         """
         from tasks.nlp.tokenization import whole
 
-        assert self.args.max_length is not None, "bind_for_training() decides it"
+        longest = self.longest()
         given = [prompts.of(each) for each in raw]
         texts = [self._text(each) for each in given]
         rows = []
         for i, (prompt, ids) in enumerate(zip(given, whole(texts, self.processor), strict=True)):
             tokens = ids if self._is_rendered(prompt) else [self.begin, *ids]
-            if len(tokens) >= self.args.max_length:
-                raise prompts.too_long(prompt, len(ids), self.args.max_length)
+            if len(tokens) >= longest:
+                raise prompts.too_long(prompt, len(ids), longest)
             rows.append({"sample_id": i, "input_ids": [tokens]})
         return rows
 
@@ -416,14 +416,23 @@ class CausalLM(Bindable):
         """Return the tokens that end a text, and the one that pads (`tasks.writes.Writes`)."""
         return tuple({self.end, self.processor.eos_token_id}), self.pad_token_id
 
+    def longest(self) -> int:
+        """Return the tokens of a prompt and its text at most (`tasks.writes.Writes`)."""
+        assert self.args.max_length is not None, "bind_for_training() decides it"
+        return self.args.max_length
+
+    def most_characters(self) -> int:
+        """Return the characters of a prompt at most (`tasks.writes.Writes`): so many of the longest
+        token of the vocabulary, each with a blank, which some tokenizers leave out."""
+        return self.longest() * (1 + max(map(len, self.processor.get_vocab())))
+
     def as_it_stands(self) -> Self:
         """Return the task without chat template (`tasks.writes.Writes`)."""
         return replace(self, chat="off")
 
     def draft(self, prompt: Sequence[int]) -> Draft:
         """Return what is to be written behind a prompt (`tasks.writes.Writes`)."""
-        assert self.args.max_length is not None, "bind_for_training() decides it"
-        limit = min(self.writing.max_new_tokens, self.args.max_length - len(prompt))
+        limit = min(self.writing.max_new_tokens, self.longest() - len(prompt))
         text = GrowingText(behind(prompt[-1], self._decode), self.writing.stop, limit)
         return Draft(prompt, limit, prompts.number_of(prompt), text)
 

@@ -55,7 +55,8 @@ def test_every_number_has_bounds_and_is_held_to_them(flags: type) -> None:
         assert bounds is not None, f"{flags.__module__}: {name} has no bounds"
         default = next(f.default for f in dataclasses.fields(flags) if f.name == name)
         several = isinstance(default, tuple)
-        wrong: list[Any] = [bounds.low - 1, "3", True, math.inf, math.nan]
+        below = bounds.low - 1 if kind is int else math.nextafter(bounds.low, -math.inf)
+        wrong: list[Any] = [below, "3", True, math.inf, math.nan]
         wrong += [bounds.low] * bounds.above + [bounds.high] * bounds.below
         wrong += [2**1100, 2.5] if kind is int else []
         for value in wrong:
@@ -112,6 +113,10 @@ def test_where_numbers_stand_in_a_type() -> None:
         _Flags(sizes=(1, 0))
     with pytest.raises(UserError, match=r"`count` 2\.5 is no whole number"):
         _Flags(count=2.5)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"`plain` \[0\.9\] is no number"):
+        _Flags(plain=[0.9])  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"`count` \[1, 1, .*\.\.\. is no whole number"):
+        _Flags(count=[1] * 1000)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

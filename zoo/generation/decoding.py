@@ -147,9 +147,9 @@ def combined(own: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]
     draws, beams = ("do_sample", *OF_DRAWS), ("num_beams", *OF_BEAMS)
     left_out: tuple[str, ...] = ()
     if asked.get("do_sample") is False or asked.get("num_beams", 1) > 1:
-        left_out = draws
-    elif asked.get("do_sample") or asked.get("num_beams") == 1:
-        left_out = beams
+        left_out += draws
+    if asked.get("do_sample") or asked.get("num_beams") == 1:
+        left_out += beams
     return {name: value for name, value in own.items() if name not in left_out} | dict(asked)
 
 

@@ -134,7 +134,10 @@ class TokenWriter:
         return self._decoding(self._asked_config(), settings, longest)
 
     def continuous(
-        self, special: tuple[tuple[int, ...], int], cache_tokens: int | None
+        self,
+        special: tuple[tuple[int, ...], int],
+        cache_tokens: int | None,
+        longest: int | None = None,
     ) -> ContinuousBatch:
         """Return an empty batch in which texts are written beside each other.
 
@@ -142,6 +145,7 @@ class TokenWriter:
             special: see `tasks.writes.WritesTokens`.
             cache_tokens: rows times the longest of them in the cache; by default as many as
                 `MOST_ROWS` of the whole context, or `MEMORY_SHARE` of the memory has room for.
+            longest: tokens of a prompt and its text at most, where that is less than the context.
 
         Raises `UserError` for a model whose rows can't be joined, and a cache that does not hold
         its context.
@@ -150,12 +154,13 @@ class TokenWriter:
         runner = self.make_runner(tokens, Decoding())
         session = runner.start(left_padded([[tokens.pad]], tokens.pad))
         bytes_per_token = self.cache_bytes(session)
+        context = min(self.context, longest or self.context)
         if cache_tokens is None:
             room = int(MEMORY_SHARE * self.available_memory()) // bytes_per_token
-            cache_tokens = max(self.context, min(MOST_ROWS * self.context, room))
-        if cache_tokens < self.context:
+            cache_tokens = max(context, min(MOST_ROWS * context, room))
+        if cache_tokens < context:
             raise UserError(
-                f"`cache_tokens` {cache_tokens:,} are less than the {self.context:,} that this "
+                f"`cache_tokens` {cache_tokens:,} are less than the {context:,} that this "
                 "model sees at once"
             )
 

@@ -35,15 +35,15 @@ begun to stream ends with an error, and the rest is tried again. /metrics has th
 token and of each further one, the tokens, and how full the cache is.
 
 **What it takes on.** `--max_queue` inputs wait, more are answered 429 with Retry-After; an answer
-comes within `--timeout_s`, or 504, and what has not begun by then is dropped, as it is when the
-client goes; a body has `--max_body_mb`, more is 413 before it is read, and those of all requests
-that are being answered `--max_in_flight_mb`, more is 429; of `--max_connections` those above are
-503, but for probes. A worker that dies, or is not loaded within `--load_s`, is replaced, and its
-requests are tried once more, each by itself, else 503. SIGTERM takes no more, and ends when all is
-answered (`--drain_s`); live sounds have their last texts. `/v2/health/live` says that it lives;
-`/v2/health/ready` that each model has a worker that is loaded, warm, and has passed its self-test:
-golden inputs, which `export` leaves beside a program, must give what they gave there, within the
-tolerance of `zoo.deploy.parity`.
+comes within `--timeout_s`, of a stream each piece behind the one before, or 504, and what has not
+begun by then is dropped, as it is when the client goes; a body has `--max_body_mb`, more is 413
+before it is read, and those of all requests that are being answered `--max_in_flight_mb`, more is
+429; of `--max_connections` those above are 503, but for probes. A worker that dies, or is not
+loaded within `--load_s`, is replaced, and its requests are tried once more, each by itself, else
+503. SIGTERM takes no more, and ends when all is answered (`--drain_s`); live sounds have their last
+texts. `/v2/health/live` says that it lives; `/v2/health/ready` that each model has a worker that is
+loaded, warm, and has passed its self-test: golden inputs, which `export` leaves beside a program,
+must give what they gave there, within the tolerance of `zoo.deploy.parity`.
 
 **Who may ask.** Keys in a file (one a line, `chmod 600`) or in ZOO_SERVE_KEYS; without keys the
 address is this machine's own. Nothing is fetched from a URL in a request, no file is opened by a

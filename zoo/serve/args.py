@@ -24,7 +24,8 @@ class Limits(Bounded):
     max_queue: Count = 256
     """inputs of a model that wait; more are answered with 429"""
     timeout_s: Positive = 30.0
-    """for an answer; longer is answered with 504"""
+    """for an answer, or of one that is written as it comes for its first piece, and from each to
+    the next; longer is answered with 504, or an error behind the last piece"""
     max_batch: Count | None = None
     """inputs that a worker is handed at once; 64 by default, or what `bench decide` chose for a
     load"""

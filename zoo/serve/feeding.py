@@ -155,11 +155,13 @@ class Texts(Feeder):
         silence_s = SILENCE_FACTOR * self._limits.timeout_s
         while True:
             reading = asyncio.ensure_future(self._worker.read())
-            while not (await asyncio.wait((reading,), timeout=silence_s))[0]:
-                if self._owed is not None and time.monotonic() - self._owed > silence_s:
-                    reading.cancel()
-                    raise WorkerDied(f"worker {self._worker.pid} said nothing for too long")
-            said = (await reading).content
+            try:
+                while not (await asyncio.wait((reading,), timeout=silence_s))[0]:
+                    if self._owed is not None and time.monotonic() - self._owed > silence_s:
+                        raise WorkerDied(f"worker {self._worker.pid} said nothing for too long")
+                said = (await reading).content
+            finally:  # one that is left alone fails at the worker's end, and nobody hears of it
+                reading.cancel()
             self._worker.texts = said
             for event in said["events"]:
                 if event["number"] in self._writing:

@@ -279,7 +279,8 @@ class Service:
     ) -> AsyncGenerator[tuple[int, Mapping[str, Any]]]:
         """Yield what a model writes of several texts while it does, each with the place of its
         text: mappings with `piece`, characters that are sure by now, and `token`, the id that has
-        brought them; the last of them has `prediction` too, which follows by itself.
+        brought them; the last of them has `prediction` too, which follows by itself. Once a piece
+        has come, the time for an answer runs anew from each: a text may take longer than that.
 
         Args:
             work: the input of each text, and its parameters.
@@ -298,6 +299,8 @@ class Service:
                     async with asyncio.timeout(jobs[0].deadline - time.monotonic()):
                         job, piece = await pieces.get()
                 left -= piece is None
+                for one in jobs:  # those that still wait for a worker as well
+                    one.deadline = time.monotonic() + self.limits.timeout_s
                 yield jobs.index(job), job.answer.result() if piece is None else piece
 
     def _answering(self, name: str | None, inputs: int) -> ServedModel:
@@ -442,8 +445,10 @@ class Service:
             await asyncio.shield(worker.end())
 
 
-def _tell_end(pieces: Pieces, job: Job, _: "asyncio.Future[dict[str, Any]]") -> None:
+def _tell_end(pieces: Pieces, job: Job, answer: "asyncio.Future[dict[str, Any]]") -> None:
     """Tell whoever reads the pieces of a text that it has ended."""
+    if not answer.cancelled():
+        answer.exception()  # of several texts that fail, one is raised
     pieces.put_nowait((job, None))
 
 

@@ -65,7 +65,9 @@ class WritingModel:
                 f"{predictor.source} can't write several texts at once", hint="serve it eager"
             )
         self.write = write
-        self.batch = write.continuous(self.task.special_tokens(), cache_tokens)
+        task = self.task
+        self.batch = write.continuous(task.special_tokens(), cache_tokens, task.longest())
+        self._most_characters = task.most_characters()
         self._texts: dict[int, Text] = {}
         self._of_request: dict[Request, Text] = {}
 
@@ -95,17 +97,33 @@ class WritingModel:
 
     def begin(self, number: int, item: Item, parameters: Mapping[str, Any]) -> None:
         """Begin a text. Raises `UserError` for a prompt or parameters that can't be."""
+        self._check_length(item)
         settings = {k: v for k, v in parameters.items() if k not in OTHERS}
         task: Any = self.task.writing_as(**settings)
         if parameters.get(RAW):
             task = task.as_it_stands()
         [row] = task.inputs([item])
         draft: Draft = task.draft(row["input_ids"][0])
-        decoding = self.write.decoding(task.settings(), draft.limit)
+        # one text is kept of each request, whatever the model's own config says
+        decoding = self.write.decoding({"num_beams": 1, **task.settings()}, draft.limit)
         request = Request(draft.prompt, decoding, draft.number + parameters.get(CHOICE, 0))
         self.batch.add(request)
         text = Text(number, request, draft, parameters)
         self._texts[number] = self._of_request[request] = text
+
+    def _check_length(self, item: Item) -> None:
+        """Raise `UserError` for a prompt or chat that is too long by its characters: its tokens
+        take seconds to find, in which nothing is written of other texts."""
+        given: Any = item  # of what else there is, the task says that it is no prompt
+        characters = len(given) if isinstance(given, str) else 0
+        if isinstance(given, dict):  # each message has a token at least
+            characters = sum(1 + len(one["content"]) for one in given.get("messages", ()))
+        if characters > self._most_characters:
+            raise UserError(
+                f"the prompt has {characters:,} characters, and what this model sees at once, the "
+                f"text that it writes included, are {self.task.longest():,} tokens, which have "
+                f"{self._most_characters:,} at most: shorten the prompt"
+            )
 
     def drop(self, number: int) -> None:
         """Write no more of a text; one that has ended is none any more."""

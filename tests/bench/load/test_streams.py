@@ -1,14 +1,17 @@
 """Texts at once beside texts one after the other, from a service that writes as it is told."""
 
+import contextlib
 import http.server
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.load.service import Service
 from bench.load.streams import BEGINNINGS, StreamsArgs, run
 from tasks.errors import UserError
 
@@ -29,9 +32,11 @@ class _Writes(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Write a text of three tokens."""
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.send_response(self.server.status)
+        has_key = self.server.key in (None, (self.headers["authorization"] or "")[len("Bearer ") :])
+        status = self.server.status if has_key else 401
+        self.send_response(status)
         self.end_headers()
-        if self.server.status != 200:
+        if status != 200:
             self.wfile.write(b"no model here writes")
             return
         with self.server.writing:
@@ -54,6 +59,7 @@ class _Writes(http.server.BaseHTTPRequestHandler):
 
 class _Server(http.server.ThreadingHTTPServer):
     status, is_wrong, at_once = 200, False, 0
+    key: str | None = None
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Writes)
@@ -98,3 +104,41 @@ def test_a_service_that_writes_nothing_is_told(server: _Server) -> None:
         run(StreamsArgs(server.url, streams=2))
     with pytest.raises(UserError, match="no such folder"):
         run(StreamsArgs("/nowhere"))
+
+
+def test_a_key_is_sent(server: _Server, tmp_path: Path) -> None:
+    server.key = "a-key-that-is-long-enough"
+    with pytest.raises(UserError, match="answers 401"):
+        run(StreamsArgs(server.url, streams=1, rounds=1))
+    file = tmp_path / "key.txt"
+    file.write_text(f"{server.key}\n")
+    assert run(StreamsArgs(server.url, streams=1, rounds=1, key_file=file))
+
+
+def test_a_service_that_is_started_has_its_key_and_its_share_of_the_threads(
+    server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The words that start it, and not a service: that takes seconds."""
+    given: list[Any] = []
+
+    @contextlib.contextmanager
+    def started(words: Sequence[str], *settings: Any) -> Iterator[Service]:
+        given.extend((words, *settings))
+        yield Service(f"{server.url}/predict")
+
+    monkeypatch.setattr("bench.load.service.started", started)
+    monkeypatch.setenv("OMP_NUM_THREADS", "6")
+    monkeypatch.setenv("ZOO_SERVE_KEYS", "a-key-of-the-environment")
+    server.key = "a-key-of-the-environment"
+    assert run(StreamsArgs(str(tmp_path), streams=1, rounds=1), ["--workers", "2"])
+    words, _, _, threads, _, key = given
+    assert words[words.index("--threads") + 1] == "3" and threads == 3
+    assert key == server.key and f"{tmp_path}=model" in words
+
+
+def test_flags_that_it_can_not_do_with(tmp_path: Path) -> None:
+    for options in (["--port", "80"], ["--ssl-certfile=a.pem"]):
+        with pytest.raises(UserError, match="behind --: the load"):
+            run(StreamsArgs(str(tmp_path)), options)
+    with pytest.raises(UserError, match="flags behind --"):
+        run(StreamsArgs("http://127.0.0.1:9"), ["--workers", "2"])

@@ -141,6 +141,9 @@ def test_when_tokens_are_drawn(asked: dict[str, Any], settings: dict[str, Any]) 
         ({"temperature": -1.0}, "`temperature` -1.0"),
         ({"num_beams": 2, "seed": 1}, "`seed` is of a draw, and `num_beams` 2 draw nothing"),
         ({"num_beams": 0}, "`num_beams` 0: at least 1"),
+        ({"top_p": [0.9]}, r"`top_p` \[0.9\] is no number"),
+        ({"seed": [3]}, r"`seed` \[3\] is no whole number"),
+        ({"max_new_tokens": [5]}, r"`max_new_tokens` \[5\] is no whole number"),
         ({"min_new_tokens": 9, "max_new_tokens": 8}, "`min_new_tokens` 9 is more than"),
     ],
 )

@@ -151,3 +151,16 @@ def test_what_can_never_run_is_refused(writer: PromptWriter) -> None:
     with pytest.raises(UserError, match="`cache_tokens` 47 are less than the 48"):
         writer.continuous(SPECIAL, 47)
     assert writer.continuous(SPECIAL, None).cache_tokens == 64 * CONTEXT
+    assert writer.continuous(SPECIAL, None, 2 * CONTEXT).cache_tokens == 64 * CONTEXT
+
+
+def test_a_cache_holds_texts_as_long_as_they_are_written(
+    writer: PromptWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of the network's whole context, which may be much longer."""
+    assert writer.continuous(SPECIAL, 20, 20).cache_tokens == 20
+    with pytest.raises(UserError, match="`cache_tokens` 19 are less than the 20"):
+        writer.continuous(SPECIAL, 19, 20)
+    assert writer.continuous(SPECIAL, None, 20).cache_tokens == 64 * 20
+    monkeypatch.setattr(writer, "available_memory", lambda: 0)
+    assert writer.continuous(SPECIAL, None, 20).cache_tokens == 20

@@ -104,3 +104,5 @@ def test_what_is_asked_for_goes_before_a_models_own(
     beams = {"num_beams": 4, "length_penalty": 2.0}
     assert combined(beams, {"do_sample": True}) == {"do_sample": True}
     assert combined(beams, {"num_beams": 1}) == {"num_beams": 1}
+    likeliest = {"num_beams": 1, "do_sample": False}
+    assert combined(own | beams, likeliest) == {"repetition_penalty": 1.1} | likeliest

@@ -1,6 +1,7 @@
 """What becomes of texts while their worker writes, where a client goes, and where a worker dies."""
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class _Writes:
         """As `tasks.writes.Writes`."""
 
     write = draft = as_it_stands = special_tokens = settings = writing_as
+    longest = most_characters = writing_as
 
 
 class _Worker:
@@ -66,7 +68,8 @@ class _Worker:
         self._inbox.put_nowait(None)
 
     async def end(self) -> None:
-        """As `WorkerProcess.end`."""
+        """As `WorkerProcess.end`: who still reads what it says, is told that it died."""
+        self.die()
 
     async def asked(self, kind: str = "write", count: int = 1) -> list[Mapping[str, Any]]:
         """Wait until it was told so many messages of a kind; return them."""
@@ -92,12 +95,14 @@ Test = Callable[[Service, list[_Worker]], Awaitable[None]]
 def run(monkeypatch: pytest.MonkeyPatch, test: Test, **limits: Any) -> None:
     """Run a test with a service of one model, and the workers that it has started."""
     workers: list[_Worker] = []
+    unheard: list[Mapping[str, Any]] = []
 
     async def start(_: WorkerSettings) -> Any:
         workers.append(_Worker())
         return workers[-1]
 
     async def during() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: unheard.append(what))
         task: Any = _Writes()
         entry: Any = None
         one = Description("m", Path("m"), "eager", "0" * 64, entry, task)
@@ -109,10 +114,13 @@ def run(monkeypatch: pytest.MonkeyPatch, test: Test, **limits: Any) -> None:
                 await test(service, workers)
         finally:
             await service.stop()
+        await asyncio.sleep(0)  # what was left alone ends
 
     monkeypatch.setattr(WorkerProcess, "start", start)
     monkeypatch.setattr("zoo.serve.service.FIRST_PAUSE_S", 0.01)
     asyncio.run(during())
+    gc.collect()  # tells of tasks that have failed, and nobody has asked
+    assert not unheard
 
 
 async def _rest(texts: AsyncGenerator[tuple[int, Mapping[str, Any]]]) -> list[Any]:
@@ -218,6 +226,31 @@ def test_a_text_that_takes_too_long_is_told(monkeypatch: pytest.MonkeyPatch) -> 
         await workers[0].asked("drop")
 
     run(monkeypatch, test, timeout_s=0.05)
+
+
+def test_the_time_of_a_stream_runs_from_its_last_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a text that waits for the one beside it, too."""
+
+    async def test(service: Service, workers: list[_Worker]) -> None:
+        texts = service.write("m", [("a", {}), ("b", {})])
+        asked = asyncio.ensure_future(_rest(texts))
+        [told] = await workers[0].asked()
+        for _ in range(8):
+            await asyncio.sleep(0.1)
+            workers[0].say(piece(told["number"], "x"))
+        workers[0].say(ended(told["number"], "x"))
+        _, other = await workers[0].asked(count=2)
+        workers[0].say(ended(other["number"], "y"))
+        assert [said for _, said in await asked][-1]["text"] == "y"
+        texts = service.write("m", [("c", {})])
+        first = asyncio.ensure_future(anext(texts))
+        *_, told = await workers[0].asked(count=3)
+        workers[0].say(piece(told["number"], "x"))
+        await first
+        with pytest.raises(DeadlineExceeded):
+            await anext(texts)
+
+    run(monkeypatch, test, timeout_s=0.4, max_batch=1)
 
 
 def test_a_prompt_that_can_not_be_read_is_the_clients(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@ characters."""
 
 import queue
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,25 @@ def test_a_model_without_template_reads_no_chat(model: WritingModel) -> None:
         model.begin(1, Chat(messages=[{"role": "user", "content": "hi"}]), {})
 
 
+def test_a_prompt_far_too_long_is_refused_before_its_tokens_are_counted(
+    model: WritingModel, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 64 * (1 + max(map(len, predictor.processor.get_vocab())))
+    with pytest.raises(UserError, match=r"has [\d,]+ tokens, .* are 64 .* shorten the prompt"):
+        model.begin(1, "the " * (most // 4), {})
+
+    def counted(*_: Any) -> None:
+        raise AssertionError("its tokens were counted")
+
+    monkeypatch.setattr(type(predictor.task), "inputs", counted)
+    said = f"has {most + 1:,} characters, .* are 64 tokens, which have {most:,} at most: shorten"
+    chat = Chat(messages=[{"role": "user", "content": ""}] * (most + 1))
+    for item in ("a" * (most + 1), chat):
+        with pytest.raises(UserError, match=said):
+            model.begin(1, item, {})
+    assert model.is_idle
+
+
 class _Scripted:
     """Stands for a `ContinuousBatch`; writes what it is told to."""
 
@@ -152,6 +172,22 @@ def test_a_model_that_fails_goes_on_with_what_comes(
     assert model.is_idle
     model.begin(2, "a", {"max_new_tokens": 2})
     assert "prediction" in _all(model)[2][-1]
+
+
+def test_a_config_that_asks_for_beams_is_served_without_them(
+    model: WritingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = _written(model, "the film")
+    own = {"num_beams": 4, "length_penalty": 2.0, "do_sample": True, "temperature": 0.7}
+    config = {**model.write.own_config(), **own}
+    monkeypatch.setattr(type(model.write), "own_config", lambda self: config)
+    assert _written(model, "the film", temperature=0) == expected
+
+
+def _written(model: WritingModel, prompt: str, **more: Any) -> str:
+    model.begin(1, prompt, {"max_new_tokens": 8, **more})
+    text: str = _all(model)[1][-1]["prediction"]["text"]
+    return text
 
 
 def test_what_can_not_be_written_is_the_clients_mistake(model: WritingModel) -> None:
@@ -211,3 +247,18 @@ def test_a_deployment_that_writes_one_text_at_a_time_is_refused(predictor: Predi
 def test_a_cache_too_small_for_the_context_is_told(predictor: Predictor) -> None:
     with pytest.raises(UserError, match="`cache_tokens` 63 are less than the 64"):
         WritingModel(predictor, 63)
+
+
+def test_a_cache_holds_what_the_task_writes_of_a_longer_context(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task: Any = predictor.task
+    shorter = replace(task, args=replace(task.args, max_length=32))
+    monkeypatch.setattr(predictor, "task", shorter)
+    model = WritingModel(predictor, 32)
+    model.warm_up()
+    model.begin(1, "the film", {"max_new_tokens": 1000, "usage": True})
+    [told] = _all(model).values()
+    ended = told[-1]["prediction"]
+    assert ended["prompt_tokens"] + ended["completion_tokens"] <= 32
+    assert model.state()["cache_tokens"] == 32

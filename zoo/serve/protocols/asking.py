@@ -21,6 +21,8 @@ CLASSIFIES = ("text-classification", "image-classification", "audio-classificati
 TRANSCRIBES = ("automatic-speech-recognition",)
 WRITES = ("text-generation",)
 LARGEST_SEED = 2**31
+MOST_STOPS, LONGEST_STOP = 16, 256
+"""Texts that end one, and the characters of each: all are looked for behind every token of it."""
 EMBEDS = ("feature-extraction", "sentence-similarity")
 
 
@@ -136,7 +138,7 @@ def to_write(
     names = {name: (names or {}).get(name, name) for name in settings}
     if "stop" in found:
         given = [found["stop"]] if isinstance(found["stop"], str) else found["stop"]
-        found["stop"] = list_of(given, names["stop"], text_of)
+        found["stop"] = _stops_of(given, names["stop"])
     if not isinstance(model.task, Writes):
         field = names[next(iter(found))]
         raise UserError(f"`{field}` is for models that write, and not {model.name}", field)
@@ -164,6 +166,19 @@ def to_embed(top_k: Any = None, template: Any = None) -> dict[str, Any]:
                 "give `labels`, or leave it out",
             )
     return {"embed": True}
+
+
+def _stops_of(given: Any, field: str) -> list[str]:
+    """Return texts that end one. Raises `UserError` for more, or longer ones, than may be."""
+    stops = list_of(given, field, text_of)
+    if len(stops) > MOST_STOPS:
+        raise UserError(f"`{field}` has {len(stops):,} texts: {MOST_STOPS} at most", field)
+    longest = max(map(len, stops), default=0)
+    if longest > LONGEST_STOP:
+        raise UserError(
+            f"`{field}` has a text of {longest:,} characters: {LONGEST_STOP} at most", field
+        )
+    return stops
 
 
 def _labels_of(given: Any, field: str) -> list[str]:

@@ -87,7 +87,8 @@ def parse(
     if draws and all(settings[name] is None for name in OF_DRAWS):
         settings["temperature"] = 1.0
     if all(settings[name] is None for name in OF_DRAWS):
-        settings["seed"] = None  # nothing is drawn by it
+        # nothing is drawn, whatever the model's own config says
+        settings |= {"seed": None, "temperature": 0}
     elif given.get("do_sample") is False:
         raise UserError("`do_sample` is false, and the others draw", "do_sample", "leave it out")
     stop = list_of(given.get("stop", []), "stop", text_of)

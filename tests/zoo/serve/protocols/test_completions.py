@@ -101,6 +101,8 @@ WRONG: tuple[tuple[dict[str, Any], str, str], ...] = (
     ({"seed": -1}, "seed", "at least 0"),
     ({"stop": ""}, "stop", "an empty text"),
     ({"stop": [1]}, "stop", "not a text"),
+    ({"stop": ["a"] * 17}, "stop", "17 texts: 16 at most"),
+    ({"stop": ["a", "b" * 257]}, "stop", "257 characters: 256 at most"),
     ({"n": 0}, "n", "at least 1"),
     ({"logprobs": 0}, "logprobs", "can't be had here"),
     ({"best_of": 2}, "best_of", "can't be had here"),

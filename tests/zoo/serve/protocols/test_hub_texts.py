@@ -68,6 +68,7 @@ def test_draws(client: Any) -> None:
     [
         ({"max_new_tokens": 0}, "max_new_tokens"),
         ({"top_p": 2.0}, "top_p"),
+        ({"stop": ["a"] * 17}, "stop"),
         ({"grammar": {"type": "json", "value": {}}}, "grammar"),
         ({"do_sample": False, "temperature": 0.5}, "do_sample"),
     ],
