@@ -30,7 +30,7 @@ ROLES = {
     "model": "assistant",
 }
 """The role that each name of one stands for."""
-NOT_READ = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thinking", "weight")
+NOT_READ = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thinking")
 """Fields of a message that would change what is learned of it."""
 ROWS = 1_000  # chats that become Python values together
 
@@ -63,6 +63,11 @@ def _message(value: Any, where: str) -> Message:
     given = {name: each for name, each in value.items() if each is not None}
     if extra := next((name for name in NOT_READ if given.get(name)), None):
         raise UserError(f"{where} has {extra!r}, which is not learned: leave that chat out")
+    if (weight := given.get("weight", 1)) != 1:  # of OpenAI's: 0 is not to be learned
+        raise UserError(
+            f"{where} has the weight {_shown(weight)}, and all answers are learned alike: leave "
+            "that chat out, or its weight (1)"
+        )
     role = given.get("role", given.get("from"))
     known = ROLES.get(role.strip().lower()) if isinstance(role, str) else None
     if known is None:
@@ -79,10 +84,13 @@ def _message(value: Any, where: str) -> Message:
 
 def _joined(parts: Sequence[Any], where: str) -> str:
     """Return the text of a content in parts. Raises `UserError` for a part that is no text."""
-    texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
-    if wrong := next((part for part, t in zip(parts, texts, strict=True) if t is None), None):
-        raise UserError(f"{where} has a part that is no text: {_shown(wrong)}")
-    return "".join(map(str, texts))
+    texts: list[str] = []
+    for part in parts:
+        text = part.get("text") if isinstance(part, Mapping) else part
+        if not isinstance(text, str):
+            raise UserError(f"{where} has a part that is no text: {_shown(part)}")
+        texts.append(text)
+    return "".join(texts)
 
 
 def _shown(value: Any) -> str:

@@ -8,7 +8,7 @@ guessed once, and a book is as many samples as it fills pieces.
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 VERSION = 1  # of the documents that a file is cut into: raise it with every change there
 SUFFIXES = frozenset((".md", ".text", ".txt"))
-NAMED = 5  # kinds of files that a note names
+NAMED = 5  # files, or kinds of them, that a note names
 LEAST = 2_000
 """Characters of a document out of a file of text, but for the last."""
 PARAGRAPH = re.compile(r"\n(?:[ \t\r]*\n)+")
@@ -37,8 +37,9 @@ def load(path: Path) -> "tuple[datasets.DatasetDict, str]":
 
     A file of text is cut at empty lines into documents of `LEAST` characters or more, in the column
     text. A folder of texts is read to any depth: folders called as splits are these; files called
-    as splits (train.txt, test.txt) are cut as one file is; else a file is a document. Everything
-    else is `tasks.data.files.load`'s.
+    as splits (train.txt, test.txt) are cut as one file is; else a file is a document. What lies
+    above splits or beside them, as a README does, is left out and told. Everything else is
+    `tasks.data.files.load`'s.
 
     Raises `UserError` for what can't be read, with its path.
     """
@@ -65,17 +66,76 @@ def _folder(path: Path) -> "tuple[datasets.DatasetDict, str]":
             f"({some}), and left out",
             file=sys.stderr,
         )
-    named = {file: split for file in texts if (split := files.split_of(Path(file.name)))}
-    if len(named) == len(texts) and all(file.parent == root for file in texts):
-        return _cut(named, root)
-    tops = {file: CANONICAL.get(file.relative_to(root).parts[0].lower()) for file in texts}
+    called, in_folders = {}, {}
+    for base in _bases(root, texts):
+        called = _called_as_splits(base, texts)
+        tops = {file: CANONICAL.get(_top(base, file).lower()) for file in texts}
+        in_folders = {file: split for file, split in tops.items() if split}
+        if splits := called or in_folders:
+            _leave_out(path, base, [file for file in texts if file not in splits], splits.values())
+            break
+    if called:
+        return _cut(called, root)
     groups: text_files.Groups = {}
-    for file in texts:
-        split = tops[file] if all(tops.values()) else "train"
-        groups.setdefault(split or "train", {}).setdefault(None, []).append(file)
-    splits, digest = text_files.read_groups(root, groups)
-    text_files.tell_encodings(path, splits)
-    return splits, digest
+    for file in in_folders or texts:
+        groups.setdefault(in_folders.get(file, "train"), {}).setdefault(None, []).append(file)
+    made, digest = text_files.read_groups(root, groups)
+    text_files.tell_encodings(path, made)
+    return made, digest
+
+
+def _top(base: Path, file: Path) -> str:
+    """Return the folder in `base` that a file lies in; "" of a file beside or above it."""
+    above = file.parent.relative_to(base).parts if file.is_relative_to(base) else ()
+    return above[0] if above else ""
+
+
+def _bases(root: Path, texts: Sequence[Path]) -> Iterator[Path]:
+    """Yield the folders that splits may lie in: an archive often unpacks to one folder that holds
+    all, with a README beside it."""
+    yield root
+    base = root
+    while len(inner := {top for file in texts if (top := _top(base, file))}) == 1:
+        base /= inner.pop()
+        yield base
+
+
+def _called_as_splits(base: Path, texts: Sequence[Path]) -> dict[Path, str]:
+    """Return the splits of the files in a folder that are called so; none where they are not.
+
+    They are where all texts have a split in their names, or where two names differ in that alone,
+    and one is of the training: so "testing.md" among many documents is none.
+    """
+    there = [file for file in texts if file.parent == base]
+    named = {file: split for file in there if (split := files.split_of(Path(file.name)))}
+    if len(named) == len(texts):
+        return named
+    kinds: dict[str, set[str]] = {}
+    for file, split in named.items():
+        words = re.split(r"([^a-z]+)", file.stem.lower())
+        kind = "".join(word for word in words if word not in CANONICAL)
+        kinds.setdefault(kind, set()).add(split)
+    is_called = any("train" in found and len(found) > 1 for found in kinds.values())
+    return named if is_called else {}
+
+
+def _leave_out(path: Path, base: Path, others: Sequence[Path], splits: Collection[str]) -> None:
+    """Tell that texts are of no split. Raises `UserError` for one that lies in a folder beside
+    those of splits: nobody can say whether it is a document."""
+    names = ", ".join(split for split in dict.fromkeys(CANONICAL.values()) if split in splits)
+    if deep := next((file for file in others if _top(base, file)), None):
+        raise UserError(
+            f"{deep} lies beside the splits of {path} ({names}), and in none of them: move it into "
+            "the folder or file of a split, or out of the data"
+        )
+    if others:
+        some = ", ".join(file.name for file in others[:NAMED])
+        more = f" and {len(others) - NAMED:,} more" if len(others) > NAMED else ""
+        print_lines(
+            f"note: texts of {path} that are of none of its splits ({names}) are left out: "
+            f"{some}{more}",
+            file=sys.stderr,
+        )
 
 
 def _cut(split_by_file: Mapping[Path, str], root: Path) -> "tuple[datasets.DatasetDict, str]":

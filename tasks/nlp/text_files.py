@@ -4,6 +4,8 @@ A folder with a table in it is read as its table, by `tasks.data.files`. Any oth
 texts: LABEL/*.txt, or SPLIT/LABEL/*.txt, at whatever depth below the label.
 """
 
+import hashlib
+import json
 import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -220,7 +222,11 @@ def _split_of(folder: Path) -> str | None:
 
 
 def read_groups(root: Path, groups: Groups) -> "tuple[datasets.DatasetDict, str]":
-    """Return the splits through their Arrow copies, and the fingerprint of all files."""
+    """Return the splits through their Arrow copies, and the fingerprint of all files.
+
+    The copies are named by which files are of which split and label, too: a classifier and a
+    language model read one folder each in a way of its own.
+    """
     import datasets
 
     rows = {
@@ -239,7 +245,12 @@ def read_groups(root: Path, groups: Groups) -> "tuple[datasets.DatasetDict, str]
     except OSError as problem:
         raise UserError(f"{problem.filename} cannot be read: {problem.strerror}") from None
     is_labelled = any(label is not None for split in rows.values() for _, label in split)
-    home = Path(datasets.config.HF_DATASETS_CACHE) / "zoo" / f"texts-{digest}-{VERSION}"
+    places = {
+        split: [(file.relative_to(root).as_posix(), label) for file, label in found]
+        for split, found in rows.items()
+    }
+    layout = hashlib.sha256(json.dumps([digest, places], sort_keys=True).encode()).hexdigest()
+    home = Path(datasets.config.HF_DATASETS_CACHE) / "zoo" / f"texts-{layout}-{VERSION}"
     order = [*dict.fromkeys(CANONICAL.values()), "unsupervised"]
     made = {}
     for split in (name for name in order if name in rows):
@@ -247,7 +258,7 @@ def read_groups(root: Path, groups: Groups) -> "tuple[datasets.DatasetDict, str]
         if not copy.exists():
             schema, batches = _batches(root, rows[split], is_labelled)
             arrow_copy.write_batches(copy, schema, batches())
-        made[split] = arrow_copy.read(copy, split, f"{digest[:32]}-texts-{VERSION}-{split}")
+        made[split] = arrow_copy.read(copy, split, f"{layout[:32]}-texts-{VERSION}-{split}")
     return datasets.DatasetDict(made), digest
 
 

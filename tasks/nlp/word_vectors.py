@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
 from tasks.bounds import Count, NotNegative
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from tasks.base import Features, WrongPrediction
     from tasks.metrics.documents import DocumentMetric
-    from tasks.nlp.word_windows import Sampling
+    from tasks.nlp.word_windows import Sampling, WordFeatures
     from tasks.preflight import Finding
 
 EXAMPLE_INPUT = "--word file"
@@ -51,6 +51,8 @@ NEAREST = 10
 """Words that `predict` names where no other number is asked for."""
 COMMON = 200
 """The place, by frequency, of the word that `predict` is shown with."""
+WORTH_KNOWING = 0.3
+"""Share of words that may be left out unremarked: rare ones are in any text."""
 X_MAX, ALPHA = 100.0, 0.75
 """GloVe's weight of a pair that is counted X times: min(1, (X / X_MAX)^ALPHA), section 3."""
 
@@ -95,6 +97,11 @@ def from_data(args: Args, data: DataArgs) -> tuple["WordVectors", Examples]:
     Raises `UserError` where there is no column of documents, or nothing to train on.
     """
     read, examples = causal_lm.from_data(_documents(args), data)
+    if read.form != "documents":  # of which one column of two would be learned
+        raise UserError(
+            f"{examples.name} has {read.form}, and word vectors are learned from documents: name "
+            "their column (`text_column`)"
+        )
     return WordVectors(args, columns=read.columns), examples
 
 
@@ -138,6 +145,14 @@ def show_input(item: Mapping[str, Any]) -> dict[str, str]:
     """Return an input as the columns of a prediction."""
     shown = {"word": item["word"]}
     return shown | {n: " ".join(item[n]) for n in ("minus", "plus") if n in item}
+
+
+def _several(query: Mapping[str, Any], name: str) -> Sequence[Any]:
+    """Return the words that a query adds or takes away: one, a list of them, or none."""
+    given = query.get(name)
+    if given is None:
+        return ()
+    return tuple(given) if isinstance(given, tuple | list) else (given,)
 
 
 def from_config(config: Mapping[str, Any]) -> "WordVectors":
@@ -242,7 +257,11 @@ class WordVectors(Bindable):
         """Return the words of the documents of one split, cached on disk."""
         from tasks.nlp.word_windows import WordFeatures
 
-        encoding = {"longest": LONGEST, "special": sorted(self.processor.all_special_ids)}
+        encoding = {
+            "longest": LONGEST,
+            "special": sorted(self.processor.all_special_ids),
+            "unknown": self.processor.unk_token_id,
+        }
         found = WordFeatures.make(examples, self.processor, encoding)
         if self.args.method == "glove":
             found.count_pairs(self.args.window, self.counts.sum() / max(1, len(found.words)))
@@ -252,11 +271,23 @@ class WordVectors(Bindable):
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "list[Finding]":
         """Return what is suspicious or wrong in the data, before hours are spent on it."""
+        from tasks.data.label_checks import warning
         from tasks.nlp import text_preflight
 
-        return text_preflight.check_tokenized(
+        found = text_preflight.check_tokenized(
             examples.splits, ["text"], features, LONGEST, in_windows=True
         )
+        shares = {name: cast("WordFeatures", f).left_out_share() for name, f in features.items()}
+        if max(shares.values(), default=0.0) >= WORTH_KNOWING:
+            said = ", ".join(f"{share:.1%} of {name}" for name, share in shares.items())
+            found.append(
+                warning(
+                    f"of the words, {said} are left out: they come once in training, or are not "
+                    "among the `vocab_size` most frequent; give more texts, or texts cut into "
+                    "words by blanks (of Chinese without blanks a clause is one word)"
+                )
+            )
+        return found
 
     def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
         """Return no targets: what is learned lies in the inputs."""
@@ -264,7 +295,7 @@ class WordVectors(Bindable):
 
     def is_one(self, raw: Any) -> bool:
         """Return whether an input is a single query, and not a list of them."""
-        return text_inputs.is_one(raw)
+        return not isinstance(raw, tuple) and text_inputs.is_one(raw)  # two words are no pair
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Return rows for `collate` from what `read_inputs` gives, or words.
@@ -279,14 +310,19 @@ class WordVectors(Bindable):
                     f"a mapping needs 'word'; this one has {', '.join(map(str, query))}"
                 )
             signs = [(query["word"], 1.0)]
-            signs += [(word, -1.0) for word in query.get("minus", ())]
-            signs += [(word, 1.0) for word in query.get("plus", ())]
+            signs += [(word, -1.0) for word in _several(query, "minus")]
+            signs += [(word, 1.0) for word in _several(query, "plus")]
             rows.append({"sample_id": i, "query": [(self._id(word), sign) for word, sign in signs]})
         return rows
 
     def _id(self, word: Any) -> int:
         from tasks.nlp.tokenization import whole
 
+        if isinstance(word, tuple | list):
+            raise UserError(
+                f"{word!r} is no single word: a query has one 'word', and others in 'minus' and "
+                "'plus'"
+            )
         text = text_inputs.item(word, {})["text"].strip()
         [ids] = whole([text], self.processor)
         if len(ids) > 1:

@@ -81,7 +81,14 @@ class WordFeatures(TokenFeatures):
         self.origins = np.cumsum(np.asarray(column[:]) == 0) - 1
         self.words: Ints = self._flat().to_numpy(zero_copy_only=False)
         self.starts: Ints = np.concatenate([[0], np.cumsum(self.lengths)])
+        left_out = tokens.with_format("numpy", columns=["left_out"])["left_out"]
+        self.left_out = int(np.asarray(left_out[:]).sum())
+        """Words that the vocabulary does not have."""
         self.counts: npt.NDArray[np.float32] | None = None
+
+    def left_out_share(self) -> float:
+        """Return the share of all words that the vocabulary does not have; 0 to 1."""
+        return self.left_out / max(1, self.left_out + len(self.words))
 
     def count_pairs(self, window: int, scale: float) -> None:
         """Count how often words stand together (`pair_counts`), for GloVe; times `scale`. Takes 40
@@ -90,19 +97,23 @@ class WordFeatures(TokenFeatures):
 
     @staticmethod
     def encode(rows: Mapping[str, Any], tokenizer: Any, **encoding: Any) -> dict[str, list[Any]]:
-        """Return the pieces of a batch of documents in columns: input_ids, piece (its number), and
-        untruncated (its words).
+        """Return the pieces of a batch of documents in columns: input_ids, piece (its number),
+        untruncated (its words), and left_out (the unknown words of a document; with its first).
 
         Args:
-            encoding: `longest`, the words of a piece, and `special`, ids that are no words.
+            encoding: `longest`, the words of a piece, `special`, ids that are no words, and
+                `unknown`, the one that stands for all words that are unknown.
         """
-        columns: dict[str, list[Any]] = {name: [] for name in ("input_ids", "piece", "untruncated")}
+        names = ("input_ids", "piece", "untruncated", "left_out")
+        columns: dict[str, list[Any]] = {name: [] for name in names}
         longest, special = encoding["longest"], set(encoding["special"])
         for ids in whole(rows["text"], tokenizer):
             words = [token for token in ids if token not in special]
+            unknown = ids.count(encoding["unknown"])
             for number, start in enumerate(range(0, max(1, len(words)), longest)):
                 piece = words[start : start + longest]
-                for name, value in zip(columns, ([piece], number, len(piece)), strict=True):
+                values = ([piece], number, len(piece), 0 if number else unknown)
+                for name, value in zip(names, values, strict=True):
                     columns[name].append(value)
         return columns
 

@@ -52,7 +52,10 @@ def prepare(tokenizer: Any, options: "Options", form: Form) -> Any:
             )
         asked = CHATML
     if asked == CHATML:
+        before = tokenizer.get_vocab()
         tokenizer.add_special_tokens({"extra_special_tokens": _with_chatml(tokenizer)})
+        added = [token for token in (BEGIN, END) if token not in before]
+        tokenizer.new_tokens = tuple(tokenizer.convert_tokens_to_ids(added))  # for `make_room`
         tokenizer.chat_template = TEMPLATE
     elif asked is not None:
         tokenizer.chat_template = _read(asked)
@@ -83,12 +86,23 @@ def _read(name: str) -> str:
 
 
 def make_room(model: Any, tokenizer: Any, name: str) -> None:
-    """Give a model rows for the tokens that its tokenizer has beyond them, in place, each about the
-    mean of those there are, drawn from torch's global random state."""
-    before = model.get_input_embeddings().num_embeddings
-    if len(tokenizer) <= before:
+    """Give a model rows for the tokens that `prepare` has added to its tokenizer, in place.
+
+    A vocabulary that is padded to a round size has rows to spare, which nobody has trained: they
+    become the mean of the rows before them. Others are added, each about that mean, drawn from
+    torch's global random state.
+    """
+    new: tuple[int, ...] = getattr(tokenizer, "new_tokens", ())
+    if not new:
         return
-    model.resize_token_embeddings(len(tokenizer))
-    model.new_tokens = tuple(range(before, len(tokenizer)))  # which adapters train, too
-    added = ", ".join(tokenizer.convert_ids_to_tokens(list(range(before, len(tokenizer)))))
-    print_lines(f"{name}: {len(tokenizer) - before} tokens are new: {added}", file=sys.stderr)
+    rows = model.get_input_embeddings().num_embeddings
+    if max(new) >= rows:
+        model.resize_token_embeddings(max(new) + 1)
+    spare = [token for token in new if token < rows]
+    for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+        for values in (layer.weight, getattr(layer, "bias", None)):
+            if spare and values is not None:
+                values.data[spare] = values.data[: new[0]].mean(0)
+    model.new_tokens = new  # which adapters train, too
+    added = ", ".join(tokenizer.convert_ids_to_tokens(list(new)))
+    print_lines(f"{name}: {len(new)} tokens are new: {added}", file=sys.stderr)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tasks.bounds import must_be_multiple
 from tasks.errors import UserError
 from tasks.printing import print_lines
 from zoo.generation.decoding import Decoding, SpecialTokens
@@ -64,7 +65,7 @@ class TextSeq2Seq(Network):
         kind that is not known, or a tokenizer that is slow or knows more tokens than the weights.
         """
         if options.model == pretrained.NEW:
-            _check(options)
+            must_be_multiple(options, "hidden_size", "num_heads")
             texts = texts_of(splits["train"])
             tokenizer = train_pair_tokenizer(texts, options.vocab_size, UNLIMITED)
             return _beginning(tokenizer, tokenizer.pad_token_id)
@@ -220,14 +221,6 @@ def _config(options: "Options", tokenizer: Any) -> Any:
     )
 
 
-def _check(options: "Options") -> None:
-    if options.hidden_size % options.num_heads:
-        raise UserError(
-            f"`hidden_size` {options.hidden_size} can't be shared out to `num_heads` "
-            f"{options.num_heads}: give a multiple"
-        )
-
-
 def _settle_generation(model: Any, task: Any) -> None:
     """Let plain transformers write as the task does: as long, with as many beams, drawing
     nothing."""
@@ -251,7 +244,9 @@ def _tell_left_out(name: str, config: Any) -> None:
     """Say which settings of a generation config are not followed."""
     given = config.to_diff_dict()
     left = [
-        f"{key} {value}" for key, value in given.items() if key not in SETTLED.split() and value
+        f"{key} {value}"
+        for key, value in given.items()
+        if value and key not in SETTLED.split() and not key.startswith("_")  # transformers' own
     ]
     if left and own_weights.is_first():
         print_lines(

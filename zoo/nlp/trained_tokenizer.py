@@ -57,10 +57,11 @@ def train_tokenizer(
         raise UserError(
             f"`token_limit` {longest} leaves no room for text", hint=f"at least {SHORTEST}"
         )
-    if vocab_size < BYTES + len(special):
+    least, what = (BYTES, "every byte") if kind == "bpe" else (1, "a word")
+    if vocab_size < least + len(special):
         raise UserError(
-            f"`vocab_size` {vocab_size}: at least {BYTES + len(special)}, which is every byte and "
-            "the special tokens"
+            f"`vocab_size` {vocab_size}: at least {least + len(special)}, which is {what} and the "
+            "special tokens"
         )
     from tokenizers import normalizers, processors
     from transformers import PreTrainedTokenizerFast

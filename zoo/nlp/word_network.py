@@ -39,10 +39,15 @@ class WordNetwork(Network):
 
         Raises `UserError` for sizes that leave no room, or texts in which no word comes twice.
         """
+        if options.vocab_size < 2:
+            raise UserError(f"`vocab_size` {options.vocab_size}: at least 2, a word and another")
         train, size = splits["train"], options.vocab_size + len(SPECIAL)
         tokenizer = train_tokenizer(texts_of(train), "word", size, options.lowercase, UNLIMITED)
         if len(tokenizer) < len(SPECIAL) + 2:
-            raise UserError("these texts have no two words that come twice: give more text")
+            raise UserError(
+                "these texts have no two words that come twice: give more text, cut into words by "
+                "blanks"
+            )
         tokenizer.init_kwargs[COUNTS] = _counts(texts_of(train), tokenizer)
         return tokenizer
 

@@ -22,12 +22,13 @@ CHAT = [{"role": "user", "content": "图书?"}, {"role": "assistant", "content":
         json.dumps(CHAT),
         [{"from": "human", "value": "图书?"}, {"from": "gpt", "value": "fine"}],
         [{**one, "name": None, "tool_calls": None} for one in CHAT],
+        [{**CHAT[0], "weight": None}, {**CHAT[1], "weight": 1}],
         [
             {"role": "User", "content": [{"type": "text", "text": "图"}, {"text": "书?"}]},
             {"role": "model", "content": "fine"},
         ],
     ],
-    ids=["list", "json", "sharegpt", "arrow", "parts"],
+    ids=["list", "json", "sharegpt", "arrow", "weights", "parts"],
 )
 def test_chats_of_several_makers_are_the_same(value: Any) -> None:
     assert chats.messages_of(value, "row 1") == CHAT
@@ -46,6 +47,11 @@ def test_chats_of_several_makers_are_the_same(value: Any) -> None:
         ([{"role": "user"}], "row 3, message 1 has no content"),
         ([{"role": "user", "content": 3}], "row 3, message 1 has the content 3, which is no text"),
         ([{"role": "user", "content": [{"type": "image"}]}], "has a part that is no text"),
+        ([{"role": "user", "content": [None]}], "has a part that is no text: None"),
+        ([{"role": "user", "content": ["a", {}]}], "has a part that is no text: {}"),
+        ([{"role": "user", "content": [{"text": 3}]}], "has a part that is no text"),
+        ([{**CHAT[1], "weight": 0}], "message 1 has the weight 0, and all answers are learned"),
+        ([{**CHAT[1], "weight": 0.5}], "message 1 has the weight 0.5"),
         ([{"role": "assistant", "content": "", "tool_calls": [1]}], "has 'tool_calls'"),
     ],
 )

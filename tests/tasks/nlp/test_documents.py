@@ -134,6 +134,31 @@ def test_splits_of_a_folder_are_folders_or_files(tmp_path: Path) -> None:
     assert splits["train"].num_rows == 2, "a name is none of a split where others have none"
 
 
+@pytest.mark.parametrize("inside", ["", "corpus__"])
+@pytest.mark.parametrize("names", [("train__a", "test__b"), ("wiki_train", "wiki_test")])
+def test_what_lies_beside_splits_is_none_of_them(
+    tmp_path: Path, names: tuple[str, str], inside: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = {f"{inside}{name}_txt": name[:2].encode() for name in names}
+    put(tmp_path, README_md=b"about", LICENSE=b"free", **texts)
+    splits, _ = documents.load(tmp_path)
+    found = {name: rows["text"][:] for name, rows in splits.items()}
+    assert found == {"train": [names[0][:2]], "test": [names[1][:2]]}
+    (note,) = capsys.readouterr().err.splitlines()
+    assert note.endswith("of none of its splits (train, test) are left out: LICENSE, README.md")
+    put(tmp_path, **{f"{inside}more__notes_txt": b"deep"})
+    with pytest.raises(UserError, match=r"more/notes\.txt lies beside the splits of .* in none"):
+        documents.load(tmp_path)
+
+
+def test_one_name_of_a_split_among_documents_is_none(tmp_path: Path) -> None:
+    put(tmp_path, testing_md=b"a", how_to_train_md=b"b", other_md=b"c", a__b_md=b"d")
+    splits, _ = documents.load(tmp_path)
+    assert {name: rows.num_rows for name, rows in splits.items()} == {"train": 4}
+    put(tmp_path / "other", testing_md=b"a", a__b_md=b"d")
+    assert list(documents.load(tmp_path / "other")[0]) == ["train"]
+
+
 def test_a_file_without_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a\.txt has no text"):
         documents.load(put(tmp_path, a_txt=b"\n \n") / "a.txt")

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.data.source import DataArgs, Source, load
 from tasks.errors import UserError
-from tasks.nlp import text_classification, text_files
+from tasks.nlp import documents, text_classification, text_files
 from tasks.nlp.text_classification import Args
 
 
@@ -183,6 +183,17 @@ def test_a_folder_that_is_no_split_beside_those_that_are(tmp_path: Path) -> None
 def test_a_table_wins_over_texts_beside_it(tmp_path: Path) -> None:
     write(tmp_path, {"train.csv": "text,label\nx,a\ny,b\n", "notes/1.txt": "no example"})
     assert rows(read(tmp_path)) == {"train": [("x", "a"), ("y", "b")]}
+
+
+@pytest.mark.parametrize("documents_first", [True, False])
+def test_two_readers_of_one_folder(tmp_path: Path, documents_first: bool) -> None:
+    """Each has copies of its own: one wants labels, the other reads documents."""
+    write(tmp_path, {"pos/a.txt": "fine", "neg/b.txt": "bad"})
+    readers = [documents.load, text_files.load]
+    for reader in readers if documents_first else reversed(readers):
+        splits, _ = reader(tmp_path)
+        assert ("label" in splits["train"].column_names) == (reader is text_files.load)
+        assert sorted(splits["train"]["text"]) == ["bad", "fine"]
 
 
 def test_a_changed_text_is_read_anew(tmp_path: Path) -> None:

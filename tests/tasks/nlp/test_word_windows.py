@@ -4,11 +4,13 @@ epoch, sample) alone."""
 from collections import Counter
 from itertools import pairwise
 
+import datasets
 import numpy as np
 import pytest
 
-from tasks.nlp.word_windows import BLOCK, NOISE, PAD, Sampling, collate, pair_counts
+from tasks.nlp.word_windows import BLOCK, NOISE, PAD, Sampling, WordFeatures, collate, pair_counts
 from tasks.randomness import EpochView
+from zoo.nlp.trained_tokenizer import train_tokenizer
 
 LENGTHS = (40, 1, 0, 33, 64, 2)
 WINDOW = 3
@@ -69,6 +71,20 @@ def test_a_sample_is_the_same_in_any_batch_and_another_in_another_epoch() -> Non
             assert np.array_equal(together.inputs[name][own], kept), name
     other = collate(rows_of(EpochView(1, 1)), sampling(0.01))
     assert pairs_of(other) != pairs_of(together)
+
+
+@pytest.mark.parametrize("longest", [2, 100])
+def test_words_that_are_left_out_are_counted(longest: int) -> None:
+    tokenizer = train_tokenizer([["the film the film"]], "word", 10, True, 100)
+    texts = ["the 图书, film the film", "", "图书馆 novel"]  # a comma is a word
+    encoding = {"longest": longest, "special": sorted(tokenizer.all_special_ids)}
+    encoding |= {"unknown": tokenizer.unk_token_id}
+    rows = datasets.Dataset.from_dict({"text": texts})
+    found = WordFeatures.make(rows, tokenizer, encoding)
+    assert (len(found.words), found.left_out) == (4, 4)
+    assert found.left_out_share() == 0.5
+    nothing = datasets.Dataset.from_dict({"text": [""]})
+    assert WordFeatures.make(nothing, tokenizer, encoding).left_out_share() == 0
 
 
 def test_windows_are_drawn_evenly_and_frequent_words_dropped() -> None:

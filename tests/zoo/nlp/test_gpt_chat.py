@@ -13,7 +13,8 @@ from tests.cli import run_cli
 from tests.finetuning import Run
 from tests.tasks.nlp import chat_tokenizers as made
 from tests.tiny_models import GPT
-from zoo.nlp.gpt_lm import ENTRY
+from zoo.nlp import chat_tokenizer
+from zoo.nlp.gpt_lm import ENTRY, Options
 
 EXACT = ("--report_to", "none", "--dtype", "fp32", "--warmup_steps", 0)
 EXACT += ("--eval_strategy", "steps", "--eval_steps", 30)
@@ -204,6 +205,37 @@ def test_adapters_of_other_decoders_are_merged(kind: str, data: Path, tmp_path: 
     write = pipeline("text-generation", model=str(run.folder), device="cpu")
     [theirs] = write(chat("cat", "red")[:1], do_sample=False, max_new_tokens=8)
     assert theirs["generated_text"][-1]["content"] == ours["text"]
+
+
+@pytest.mark.parametrize(("spare", "rows"), [(0, 2), (1, 2), (40, 40)])
+@pytest.mark.parametrize("tied", [False, True])
+def test_new_tokens_take_spare_rows(
+    spare: int, rows: int, tied: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A vocabulary may be padded, as Pythia's and Qwen's are: new tokens are new there, too."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = made.with_template(None)
+    old, shape = len(tokenizer), {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            **shape, vocab_size=old + spare, num_attention_heads=1, tie_word_embeddings=tied
+        )
+    )
+    known = [model.get_input_embeddings().weight[:old], model.lm_head.weight[:old]]
+    known = [rows.detach().clone() for rows in known]
+    chat_tokenizer.make_room(model, tokenizer, "the model")
+    assert not hasattr(model, "new_tokens") and not capsys.readouterr().err
+    tokenizer = chat_tokenizer.prepare(tokenizer, Options(chat_template="chatml"), "chats")
+    chat_tokenizer.make_room(model, tokenizer, "the model")
+    assert model.new_tokens == (old, old + 1)
+    assert capsys.readouterr().err == "the model: 2 tokens are new: <|im_start|>, <|im_end|>\n"
+    for layer, before in zip((model.get_input_embeddings(), model.lm_head), known, strict=True):
+        assert len(layer.weight) == old + rows and torch.equal(layer.weight[:old], before)
+        taken = layer.weight[old : old + min(spare, 2)]
+        torch.testing.assert_close(taken, before.mean(0).expand_as(taken))
+    again = chat_tokenizer.prepare(tokenizer, Options(chat_template="chatml"), "chats")
+    assert again.new_tokens == (), "it has them"
 
 
 @pytest.mark.parametrize(

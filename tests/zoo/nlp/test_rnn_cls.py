@@ -208,6 +208,13 @@ def test_vowel_signs_do_not_cut_a_word() -> None:
     assert len(tokenizer(SCRIPTS["Hindi"])["input_ids"]) == 5 + 1  # words and [SEP]
 
 
+def test_words_need_no_room_for_bytes() -> None:
+    tokenizer = tokenizer_of(["good film", "good film"], tokenizer="word", vocab_size=4)
+    assert len(tokenizer) == 4
+    with pytest.raises(UserError, match="`vocab_size` 3: at least 4, which is a word and the"):
+        tokenizer_of(["good film", "good film"], tokenizer="word", vocab_size=3)
+
+
 def test_words_beyond_the_vocabulary_are_unknown() -> None:
     tokenizer = tokenizer_of(["good film", "good plot"], tokenizer="word")
     ids = tokenizer("Good novel")["input_ids"]

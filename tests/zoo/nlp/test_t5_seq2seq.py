@@ -15,6 +15,7 @@ from tests.cli import run_cli
 from tests.finetuning import Run
 from tests.processes import Death, run, run_ranks
 from tests.tiny_pairs import SHAPE
+from zoo.nlp import text_seq2seq
 from zoo.nlp.t5_seq2seq import ENTRY
 
 EXACT = ("--logging_steps", 1, "--report_to", "none", "--dtype", "fp32", "--warmup_steps", 0)
@@ -256,6 +257,15 @@ def test_weights_of_transformers(kind: str, trained: Run, pairs: Path, tmp_path:
         ids = plain.generate(**inputs, max_new_tokens=24 + len(forced))
         first = "!" if forced else ""  # token 2 of this tokenizer; in BART's it is no text
         assert tokenizer.decode(ids[0], skip_special_tokens=True) == first + one["text"]
+
+
+def test_settings_that_are_not_followed_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    from transformers import GenerationConfig, T5Config
+
+    text_seq2seq._tell_left_out("it", GenerationConfig.from_model_config(T5Config()))
+    assert not capsys.readouterr().err, "what transformers notes for itself is no setting"
+    text_seq2seq._tell_left_out("it", GenerationConfig(no_repeat_ngram_size=3))
+    assert "it asks for no_repeat_ngram_size 3 where it writes" in capsys.readouterr().err
 
 
 def test_weights_that_do_not_write(

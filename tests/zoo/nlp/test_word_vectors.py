@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 import zoo
+from tasks.errors import UserError
 from tests.cli import Done, run_cli, run_program
 from zoo.nlp import pretrained_embeddings, vector_files
 from zoo.nlp.modeling_word_vectors import WordVectorsConfig, WordVectorsModel, band
@@ -86,6 +87,46 @@ def test_queries_of_several_words(checkpoints: dict[str, Path], tmp_path: Path) 
     assert (
         loaded.predict("cat")["nearest"]
         == json.loads(predict(folder, "--word", "cat").out)["nearest"]
+    )
+
+
+def test_queries_of_python(checkpoints: dict[str, Path]) -> None:
+    loaded = zoo.load(str(checkpoints["skipgram"]), device="cpu")
+    lists = loaded.predict({"word": "cat", "minus": ["meadow"], "plus": ["ripe"]})
+    assert loaded.predict({"word": "cat", "minus": "meadow", "plus": "ripe"}) == lists
+    none = loaded.predict({"word": "cat", "minus": None})
+    assert none["nearest"] == loaded.predict("cat")["nearest"]
+    assert loaded.predict(("cat", "pear")) == loaded.predict(["cat", "pear"])
+    for wrong in ([("cat", "pear")], {"word": ["cat", "pear"]}, {"word": "cat", "plus": [["cow"]]}):
+        with pytest.raises(UserError, match="is no single word: a query has one 'word'"):
+            loaded.predict(wrong)
+
+
+def test_a_small_vocabulary(tmp_path: Path) -> None:
+    rest = ("--output_dir", tmp_path / "x", "--max_steps", 1, "--eval_strategy", "no")
+    done = pretrain(tmp_path, "--vocab_size", 1, *rest)
+    assert done.code == 2 and "--vocab_size 1: at least 2" in done.err.splitlines()[-1]
+    done = pretrain(tmp_path, "--vocab_size", 5, *rest)
+    assert done.code == 0, done.err
+    assert "% of train" in done.err and "are left out: they come once in training" in done.err
+    assert json.loads((tmp_path / "x" / "config.json").read_text())["vocab_size"] == 5 + 3
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "form"),
+    [
+        ("prompt,completion", "a cat,a dog", "completions"),
+        ("messages", '"[{""role"": ""user"", ""content"": ""a cat""}]"', "chats"),
+    ],
+)
+def test_data_that_are_no_documents(head: str, row: str, form: str, tmp_path: Path) -> None:
+    data = tmp_path / "a.csv"
+    data.write_text(f"{head}\n" + f"{row}\n" * 30)
+    done = pretrain(tmp_path, "--data", data, "--output_dir", tmp_path / "x")
+    assert done.code == 2 and not (tmp_path / "x").exists()
+    assert done.err.splitlines()[-1].endswith(
+        f"has {form}, and word vectors are learned from documents: name their column "
+        "(--text_column)"
     )
 
 
