@@ -167,7 +167,7 @@ def _load(arguments: Sequence[str]) -> int:
 
 
 def _streams(arguments: Sequence[str]) -> int:
-    from bench.load.streams import StreamsArgs
+    from bench.load.args import StreamsArgs
 
     own, options = _split(arguments)
     args: StreamsArgs = parse("streams", StreamsArgs, own)

@@ -116,6 +116,11 @@ class Writes(Protocol):
         """Return the tokens of a prompt and the text behind it at most."""
         ...
 
+    def prompt_in(self, row: Mapping[str, Any]) -> str | None:
+        """Return what a user would ask with a row of the examples, and not what follows; None where
+        there is nothing."""
+        ...
+
     def most_characters(self) -> int:
         """Return the characters of a prompt, or of what is said in a chat, at most: more are no
         prompt of so few tokens, which need not be counted to tell."""

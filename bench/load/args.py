@@ -1,4 +1,4 @@
-"""The flags of `python -m bench load`."""
+"""The flags of `python -m bench load` and of `bench streams`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,3 +94,26 @@ class LoadArgs(Bounded):
     def is_url(self) -> bool:
         """Whether the service runs already."""
         return "://" in self.service
+
+
+@dataclass(frozen=True)
+class StreamsArgs(Bounded):
+    """What to ask for. Behind `--` stand flags for `zoo serve`."""
+
+    service: tyro.conf.Positional[str]
+    """folder of a checkpoint that writes, whose service is started and stopped; or http://HOST:PORT
+    of one that runs"""
+    streams: Count = 16
+    """texts"""
+    new_tokens: Count = 64
+    """of each text, at most"""
+    rounds: Count = 5
+    """in which all texts are asked for both ways"""
+    deployment: str = "eager"
+    """of a service that is started"""
+    threads: Threads | None = None
+    """of each of the service's workers; OMP_NUM_THREADS or as many as there are cores by default,
+    shared by the workers"""
+    key_file: Path | None = None
+    """file with a key, sent as a bearer token; to a service that is started by default the first
+    that it takes"""

@@ -18,12 +18,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import tyro
-
 from bench.load import payloads
-from bench.load.arms import EAGER, OURS, URL, LoadArm, check_options, key_in, worker_threads
+from bench.load.args import StreamsArgs
+from bench.load.arms import OURS, URL, LoadArm, check_options, key_in, worker_threads
 from bench.load.service import ServiceFailed
-from tasks.bounds import Bounded, Count, Threads
 from tasks.errors import UserError
 from tasks.printing import print_lines
 
@@ -39,29 +37,6 @@ THINGS = ("a set of tools for", "the documentation of", "support for", "an inter
 """Beginnings of texts, of several lengths."""
 DATA = b"data: "
 DONE = b"[DONE]"
-
-
-@dataclass(frozen=True)
-class StreamsArgs(Bounded):
-    """What to ask for. Behind `--` stand flags for `zoo serve`."""
-
-    service: tyro.conf.Positional[str]
-    """folder of a checkpoint that writes, whose service is started and stopped; or http://HOST:PORT
-    of one that runs"""
-    streams: Count = 16
-    """texts"""
-    new_tokens: Count = 64
-    """of each text, at most"""
-    rounds: Count = 5
-    """in which all texts are asked for both ways"""
-    deployment: str = EAGER
-    """of a service that is started"""
-    threads: Threads | None = None
-    """of each of the service's workers; OMP_NUM_THREADS or as many as there are cores by default,
-    shared by the workers"""
-    key_file: Path | None = None
-    """file with a key, sent as a bearer token; to a service that is started by default the first
-    that it takes"""
 
 
 @dataclass(frozen=True)

@@ -421,6 +421,10 @@ class CausalLM(Bindable):
         assert self.args.max_length is not None, "bind_for_training() decides it"
         return self.args.max_length
 
+    def prompt_in(self, row: Mapping[str, Any]) -> str | None:
+        """Return what a user would ask with a row of the examples (`tasks.writes.Writes`)."""
+        return prompts.in_row(row)
+
     def most_characters(self) -> int:
         """Return the characters of a prompt at most (`tasks.writes.Writes`): so many of the longest
         token of the vocabulary, each with a blank, which some tokenizers leave out."""

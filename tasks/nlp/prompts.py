@@ -132,3 +132,11 @@ def number_of(ids: Sequence[int]) -> int:
     """Return a number of a prompt's tokens for draws, which differ from prompt to prompt."""
     digest = hashlib.blake2b(" ".join(map(str, ids)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
+
+
+def in_row(row: Mapping[str, Any]) -> str | None:
+    """Return what a user says first in a row of the examples: in its chat, or as its text."""
+    if not row.get("chat"):
+        return row.get("text")
+    said = (one["content"] for one in chats.of_text(row["chat"]) if one["role"] == "user")
+    return next(said, None)

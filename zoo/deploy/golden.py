@@ -24,7 +24,6 @@ from tasks import atomic, json_files
 from tasks.arrays import to_numpy
 from tasks.base import Generates, OutputKind, Task
 from tasks.errors import UserError
-from tasks.nlp import chats
 from tasks.printing import print_lines
 from tasks.writes import Writes
 from zoo.deploy import parity
@@ -231,7 +230,7 @@ def _of(
         return [], str(error)
     exported = RunnerModel(runner, original.checkpoint.folder).eval()
     [rows] = examples.splits.values()
-    raws = _raw_inputs(rows.select(range(min(TRIED, len(rows)))), isinstance(task, Writes))
+    raws = _raw_inputs(rows.select(range(min(TRIED, len(rows)))), task)
     models = original.model, exported
     with torch.inference_mode():
         if isinstance(task, Generates | Writes):
@@ -304,12 +303,8 @@ def _as_source(one: GoldenInput) -> GoldenInput:
     return replace(one, recorded=one.reference)
 
 
-def _raw_inputs(rows: Any, are_prompts: bool) -> Iterator[Raw]:
-    """Yield the rows of a split as a request brings them, those that are small.
-
-    Args:
-        are_prompts: whether the model goes on with a text, and is not to be given what follows.
-    """
+def _raw_inputs(rows: Any, task: Task) -> Iterator[Raw]:
+    """Yield the rows of a split as a request brings them, those that are small."""
     for row in rows:
         if media := row.get("media"):
             content = media.get("bytes") or _content(media.get("path"))
@@ -317,13 +312,12 @@ def _raw_inputs(rows: Any, are_prompts: bool) -> Iterator[Raw]:
                 yield content
         elif row.get("tokens"):
             yield " ".join(row["tokens"])[:LONGEST_TEXT]
-        elif row.get("chat"):
-            asked = [one["content"] for one in chats.of_text(row["chat"]) if one["role"] == "user"]
-            if asked and len(asked[0]) <= LONGEST_TEXT:
-                yield asked[0]
+        elif isinstance(task, Writes):
+            prompt = task.prompt_in(row)
+            if prompt and len(prompt) <= LONGEST_TEXT:
+                yield prompt
         elif row.get("text"):
-            names = ("text",) if are_prompts else ("text", "text_pair")
-            texts = [row[name] for name in names if row.get(name) is not None]
+            texts = [row[name] for name in ("text", "text_pair") if row.get(name) is not None]
             if sum(map(len, texts)) <= LONGEST_TEXT:
                 yield texts[0] if len(texts) == 1 else (texts[0], texts[1])
 

@@ -10,7 +10,7 @@ import numpy as np
 from tasks.arrays import to_numpy
 from tasks.errors import UserError
 from zoo.generation import decoding
-from zoo.generation.decoding import Decoding, SpecialTokens
+from zoo.generation.decoding import Decoding, SpecialTokens, from_config
 from zoo.generation.session import Ids, Session
 from zoo.generation.writer import TokenWriter
 from zoo.runtimes.artifacts import Artifact
@@ -53,7 +53,7 @@ class OnnxDecoder(OnnxGenerativeRunner):
     @cached_property
     def _config(self) -> tuple[SpecialTokens, Decoding]:
         where = self.folder / decoding.FILE
-        return decoding.from_config(self.own_config, where, has_encoder=False)
+        return from_config(self.own_config, where, has_encoder=False)
 
     @property
     def special_tokens(self) -> SpecialTokens:

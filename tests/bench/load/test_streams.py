@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from bench.load.args import StreamsArgs
 from bench.load.service import Service
-from bench.load.streams import BEGINNINGS, StreamsArgs, run
+from bench.load.streams import BEGINNINGS, run
 from tasks.errors import UserError
 
 TOKENS = 3
