@@ -100,6 +100,7 @@ def test_evaluate_says_what_training_said(learned: dict[str, Learned], model: st
     assert {"accuracy", "train_samples_per_second"} <= {fact["name"] for fact in facts}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "models"),
     [("zoo.auto", ("cnn_cls", "kws_cls")), ("tasks", ("resnet_cls", "vit_cls"))],
@@ -125,6 +126,7 @@ def test_pipelines_say_the_same(
                 assert ours["scores"][entry["label"]] == pytest.approx(entry["score"], abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "flags"),
     [

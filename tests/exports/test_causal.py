@@ -383,6 +383,7 @@ class Timed:
         self.speedup = self.median = Estimate(value, between, 5)
 
 
+@pytest.mark.slow
 def test_quantized_weights_write_and_are_measured(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -185,6 +185,7 @@ def _overflow(real: Export) -> Export:
     return wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bug", "said"), [(_mask_ignored, "error of"), (_overflow, "not finite")])
 def test_an_exporters_bug_is_caught(
     bug: Callable[[Export], Export],
@@ -351,6 +352,7 @@ def test_arrays_of_a_runner(exported: Path) -> None:
     assert export.open_runner(artifacts.read(exported / "artifacts" / "onnx")).threads is None
 
 
+@pytest.mark.slow
 def test_what_a_metric_that_is_no_mean_loses_has_an_interval(
     tiny_bert: Path, tmp_path: Path
 ) -> None:

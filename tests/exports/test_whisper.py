@@ -331,6 +331,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("damage", "said"), FAULTS)
 def test_a_fault_is_refused(
     damage: Callable[[pytest.MonkeyPatch, Path], None],

@@ -191,6 +191,7 @@ def test_a_listing_without_transcriptions(speech: Case, tmp_path: Path) -> None:
     _one_line(done, speech, "no transcription column", "media, said")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_file_deleted_during_training(
     trained: Trained, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -263,6 +263,7 @@ def test_other_weights_beside_a_run_are_told_before_it_goes_on(
     assert f"{folder} holds an adapter (adapter_config.json)" in done.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optim", ["adamw", "sgd"])
 @pytest.mark.parametrize("first", ["rows", "whole"])
 def test_a_run_goes_on_where_embeddings_are_trained_otherwise(

@@ -60,6 +60,7 @@ def test_a_backward_pass_is_followed() -> None:
     assert live.peak() == 2 * 64 * KB, "without gradients a layer's input and its output"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["training", "inference"])
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", ["bert_cls", "cnn_cls", "kws_cls"])

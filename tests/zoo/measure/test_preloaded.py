@@ -73,6 +73,7 @@ def test_each_number_of_threads_has_a_server(start: Preloader) -> None:
     assert [facts(start, threads)["environment"] for threads in (1, 3)] == ["1", "3"]
 
 
+@pytest.mark.slow
 def test_it_computes_with_its_threads_and_to_the_same_bits() -> None:
     """The pool of OpenMP is the child's own, as large as in a fresh process."""
     with Preloader(("torch",)) as start:

@@ -106,6 +106,7 @@ def test_plain_transformers_load_it(case: cases.Case, dense: Path, tmp_path: Pat
     assert json.loads((again / "config.json").read_text())["intermediate_size"] == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("--structured",)], ids=["weights", "units"])
 def test_a_pretrained_speech_encoder(
     utterances: Path, tmp_path: Path, flags: tuple[object, ...]

@@ -134,6 +134,7 @@ def test_what_few_rows_cannot_show_is_told_first(
     assert done.lines[0].startswith("warning: a drop of at most 0.005 cannot be shown with 32 rows")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speedup", [2.0, 2.6])  # not fast enough, and not surely
 def test_none_keeps_to_it(speedup: float, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     times = dict.fromkeys(("onnx+int8-static", "openvino+int8-static"), speedup)

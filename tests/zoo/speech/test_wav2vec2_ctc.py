@@ -39,6 +39,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_speech.encoder(tmp_path_factory.mktemp("encoder"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("masked", [True, False], ids=["large", "base"])
 @pytest.mark.parametrize("kind", tiny_speech.KINDS)
 def test_all_verbs(kind: str, masked: bool, utterances: Path, tmp_path: Path) -> None:

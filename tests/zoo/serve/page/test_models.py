@@ -128,6 +128,7 @@ def test_nothing_is_left_out() -> None:
         assert any(name in models.TITLES for name in names), entry.name
 
 
+@pytest.mark.slow
 def test_real_checkpoints(checkpoints: dict[str, Path]) -> None:
     told = {
         name: models.as_json({name: describe(folder, name, "eager")})["models"][0]

@@ -146,6 +146,7 @@ def test_a_run(of: cases.Case, trained: Run, tmp_path: Path) -> None:
     assert "accuracy" in {fact["name"] for fact in lines(folder / "evidence.jsonl")}
 
 
+@pytest.mark.slow
 def test_going_on_is_to_the_same_bits(of: cases.Case, trained: Run, tmp_path: Path) -> None:
     """The ranges are found anew, of the checkpoint that it all began with."""
     steady = ("--lr_scheduler_type", "constant", "--eval_strategy", "no")
