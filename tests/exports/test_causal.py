@@ -201,7 +201,8 @@ def test_steps_give_the_logits_of_one_pass(runner: OnnxDecoder) -> None:
     step([0, 1, 2], 2)
     width = session.state["attention_mask"].shape[1]
     runner.reorder(session, np.array([2, 1]))
-    assert session.state["attention_mask"].shape[1] == width - 3, "padding of all rows has gone"
+    longest = ends[[2, 1]].max()
+    assert session.state["attention_mask"].shape[1] == longest < width, "padding has gone"
     step([2, 1], 1)
     other = runner.start(left_padded([tokens[0, :14].tolist()], 0))
     runner.join(session, other)

@@ -13,7 +13,7 @@ def test_eager_comes_first_and_nothing_twice() -> None:
     assert [str(each) for each in options.asked(["onnx", "eager", "onnx"])] == ["eager", "onnx"]
     assert str(options.asked([])[0]) == "eager"
     with pytest.raises(UserError, match="no numerics of onnx"):
-        options.asked(["onnx+int4-weight-only"])
+        options.asked(["onnx+fp8-dynamic"])
 
 
 @pytest.mark.parametrize(
