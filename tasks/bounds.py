@@ -145,7 +145,8 @@ def must_be_multiple(flags: Any, whole: str, parts: str) -> None:
 def _check(name: str, value: Any, kind: type, bounds: Bounds | None) -> None:
     wanted: type = numbers.Integral if kind is int else numbers.Real
     if isinstance(value, bool) or not isinstance(value, wanted):
-        shown = repr(value) if len(repr(value)) <= SHOWN else f"{repr(value)[:SHOWN]}..."
+        shown = repr(value)
+        shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
         raise UserError(f"`{name}` {shown} is no {'whole ' if kind is int else ''}number")
     if bounds is not None and value not in bounds:
         raise UserError(f"`{name}` {value}{bounds.refusal(value)}")

@@ -16,7 +16,7 @@ from tasks.errors import UserError
 from tasks.nlp import chat_template, chats
 from tasks.nlp.chat_template import Answer, TurnEnd
 from tasks.nlp.text_forms import Form, FormArgs
-from tasks.nlp.tokenization import TokenFeatures, whole, whole_encodings
+from tasks.nlp.tokenization import OriginFeatures, whole, whole_encodings
 from tasks.printing import print_lines
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class _Row:
     fault: int = KEPT
 
 
-class AnswerFeatures(TokenFeatures):
+class AnswerFeatures(OriginFeatures):
     """The rows of one split that have something to learn. Satisfies `tasks.base.Features`.
 
     `origins` is the row of the split, and a length counts the tokens that the model is given.
@@ -88,13 +88,6 @@ class AnswerFeatures(TokenFeatures):
             ):
                 columns[name].append(value)
         return columns
-
-    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
-        rows = super().__getitems__(indices)
-        return [
-            {**row, "document": int(self.origins[index])}
-            for row, index in zip(rows, indices, strict=True)
-        ]
 
     def tell(self, window: int) -> None:
         """Say on standard error what was cut and left out of the split, if anything was.

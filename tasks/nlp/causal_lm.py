@@ -21,14 +21,14 @@ from tasks.bounds import Count
 from tasks.data.source import DataArgs, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
-from tasks.kinds.losses import IGNORED, of_targets
+from tasks.kinds.losses import IGNORED
 from tasks.metrics.spec import metric_spec
 from tasks.nlp import prompts, text_forms, text_inputs, token_losses
 from tasks.nlp.cleaning import cleaned, described
 from tasks.nlp.text_forms import Form, FormArgs
 from tasks.nlp.text_inputs import Columns
 from tasks.nlp.text_lengths import resolve_max_length
-from tasks.nlp.token_losses import MOST_LOGITS, GuessedTokens, apart, measured
+from tasks.nlp.token_losses import GuessedTokens, apart
 from tasks.nlp.writing import Continuation, GrowingText, Writing, WritingArgs, behind
 from tasks.writes import Draft, Grows, written
 
@@ -362,30 +362,18 @@ class CausalLM(Bindable):
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Return logits float32 [b, seq, vocabulary].
 
-        Of an evaluation, which has labels and no gradient, what they are worth alone: `loss`, of
-        the true token, `guess`, the likeliest one, and `score`, its log probability, [b, seq] each.
-        All logits of a batch would fill the memory.
+        Of an evaluation, which has labels and no gradient, what they are worth alone; see
+        `tasks.nlp.token_losses.measured`.
         """
         import torch
 
         if "labels" not in batch.targets or torch.is_grad_enabled():
             return super().forward(model, batch)
-        rows, tokens = batch.inputs["input_ids"].shape
-        alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
-        if alone:  # sharded weights want as many passes in every process
-            rows = max(1, MOST_LOGITS // (tokens * len(self.processor)))
-        return measured(model, batch, rows)
+        return token_losses.measured(model, batch, len(self.processor))
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Return the cross entropy summed over tokens, and their number."""
-        labels = batch.targets["labels"]
-        if "loss" in outputs:
-            terms = outputs["loss"]
-            return Loss(terms.sum(), (labels != IGNORED).sum().float(), {}, terms)
-        logits = outputs["logits"].flatten(0, 1)
-        found = of_targets(logits, labels.flatten(), label_smoothing)
-        each = None if found.terms is None else found.terms.view(labels.shape)
-        return replace(found, terms=each)
+        return token_losses.cross_entropy(outputs, batch, label_smoothing)
 
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None

@@ -18,7 +18,7 @@ from tasks.errors import UserError
 from tasks.media.files import walk
 from tasks.nlp import text_files
 from tasks.nlp.text_files import is_text
-from tasks.nlp.tokenization import TokenFeatures, whole
+from tasks.nlp.tokenization import OriginFeatures, whole
 from tasks.printing import print_lines
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def documents_of(text: str) -> list[str]:
     return [*found, rest] if rest or not found else found
 
 
-class DocumentFeatures(TokenFeatures):
+class DocumentFeatures(OriginFeatures):
     """The pieces of the documents of one split. Satisfies `tasks.base.Features`.
 
     `origins` is the document of each piece, and a length counts the tokens that are guessed.
@@ -225,10 +225,3 @@ class DocumentFeatures(TokenFeatures):
                 for name, value in zip(names, values, strict=True):
                     columns[name].append(value)
         return columns
-
-    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
-        rows = super().__getitems__(indices)
-        return [
-            {**row, "document": int(self.origins[index])}
-            for row, index in zip(rows, indices, strict=True)
-        ]

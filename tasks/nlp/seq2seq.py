@@ -18,14 +18,13 @@ from tasks.data.columns import names_of
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
-from tasks.kinds.losses import IGNORED, of_targets
+from tasks.kinds.losses import IGNORED
 from tasks.metrics.spec import metric_spec
-from tasks.nlp import pair_columns, pair_files, text_inputs
+from tasks.nlp import pair_columns, pair_files, text_inputs, token_losses
 from tasks.nlp.cleaning import CleanArgs, cleaned, cleaned_splits, described
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns
 from tasks.nlp.text_lengths import describe_cut, resolve_max_length
-from tasks.nlp.token_losses import MOST_LOGITS, measured
 from tasks.printing import python_literal
 from tasks.writes import Reason, WritesTargets, unwrapped
 
@@ -385,22 +384,12 @@ class Seq2Seq(Bindable):
             )
         if "labels" not in batch.targets or torch.is_grad_enabled():
             return super().forward(model, batch)
-        rows, tokens = batch.inputs["decoder_input_ids"].shape
-        alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
-        if alone:  # sharded weights want as many passes in every process
-            rows = max(1, MOST_LOGITS // (tokens * len(self.processor)))
-        return measured(model, batch, rows)
+        return token_losses.measured(model, batch, len(self.processor))
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Return the cross entropy summed over the tokens of the targets, and their number."""
-        labels = batch.targets["labels"]
-        if "loss" in outputs:
-            terms = outputs["loss"]
-            return Loss(terms.sum(), (labels != IGNORED).sum().float(), {}, terms.sum(1))
-        logits = outputs["logits"].flatten(0, 1)
-        found = of_targets(logits, labels.flatten(), label_smoothing)
-        each = None if found.terms is None else found.terms.view(labels.shape).sum(1)
-        return replace(found, terms=each)
+        found = token_losses.cross_entropy(outputs, batch, label_smoothing)
+        return replace(found, terms=None if found.terms is None else found.terms.sum(1))
 
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None

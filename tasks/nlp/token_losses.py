@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tasks.base import Batch, Evaluated, Outputs
-from tasks.kinds.losses import IGNORED
+from tasks.base import Batch, Evaluated, Loss, Outputs
+from tasks.kinds.losses import IGNORED, of_targets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,11 +33,20 @@ def apart(values: "Tensor", batch: Batch) -> "list[np.ndarray]":
     return [row[chosen].numpy() for row, chosen in rows]
 
 
-def measured(model: Any, batch: Batch, rows: int) -> Outputs:
-    """Return what the logits of a batch say of its labels, computed so many rows at a time; see
-    `CausalLM.forward`."""
+def measured(model: Any, batch: Batch, vocabulary: int) -> Outputs:
+    """Return what the logits of a batch say of its labels [b, tokens]: `loss`, of the true token,
+    `guess`, the likeliest one, and `score`, its log probability, [b, tokens] each. No more rows are
+    computed at once than `MOST_LOGITS` hold: all logits of a batch would fill the memory.
+
+    Args:
+        vocabulary: logits of a token.
+    """
     import torch
 
+    rows, tokens = batch.targets["labels"].shape
+    alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+    if alone:  # sharded weights want as many passes in every process
+        rows = max(1, MOST_LOGITS // (tokens * vocabulary))
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for first in range(0, len(batch), rows):
         part = slice(first, first + rows)
@@ -49,6 +58,17 @@ def measured(model: Any, batch: Batch, rows: int) -> Outputs:
         parts.append(((total - true).masked_fill(labels == IGNORED, 0), guess, score - total))
     columns = (torch.cat(column) for column in zip(*parts, strict=True))
     return dict(zip(("loss", "guess", "score"), columns, strict=True))
+
+
+def cross_entropy(outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
+    """Return the cross entropy of a batch summed over its labels [b, tokens], and their number, of
+    logits or of what `measured` gives; its terms, where known, are [b, tokens]."""
+    labels = batch.targets["labels"]
+    if "loss" in outputs:
+        terms = outputs["loss"]
+        return Loss(terms.sum(), (labels != IGNORED).sum().float(), {}, terms)
+    found = of_targets(outputs["logits"].flatten(0, 1), labels.flatten(), label_smoothing)
+    return replace(found, terms=None if found.terms is None else found.terms.view(labels.shape))
 
 
 def count(accumulator: "DocumentMetric", seen: Evaluated[GuessedTokens]) -> None:

@@ -249,6 +249,17 @@ class TokenFeatures(Viewed):
         return pc.list_flatten(pc.list_flatten(column))
 
 
+class OriginFeatures(TokenFeatures):
+    """Tokens whose samples say in `document` which row of the split they come from."""
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        rows = super().__getitems__(indices)
+        return [
+            {**row, "document": int(self.origins[index])}
+            for row, index in zip(rows, indices, strict=True)
+        ]
+
+
 def _key(texts: "datasets.Dataset", tokenizer: Any, encoding: Mapping[str, Any]) -> str:
     """32 hex digits for the content of the texts and all that decides how they are encoded."""
     backend = json.loads(tokenizer.backend_tokenizer.to_str())

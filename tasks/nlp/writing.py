@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Annotated, Any, Self
 
 from tasks.bounds import (
@@ -152,11 +153,13 @@ def behind(token: int, decode: Decode) -> Decode:
     of what they decode, as before that of a text; behind another word it is a part of the text.
     """
 
+    @cache
+    def blank(first: int) -> str:
+        both, alone = decode([token, first]), (decode([token]), decode([first]))
+        return " " * (both == " ".join(alone))
+
     def decode_behind(ids: Sequence[int]) -> str:
-        if not ids:
-            return ""
-        both, alone = decode([token, ids[0]]), (decode([token]), decode(ids[:1]))
-        return " " * (both == " ".join(alone)) + decode(ids)
+        return blank(ids[0]) + decode(ids) if ids else ""
 
     return decode_behind
 

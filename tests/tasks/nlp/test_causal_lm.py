@@ -16,7 +16,7 @@ from tasks.base import Evaluated
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.kinds.losses import IGNORED
-from tasks.nlp import causal_lm
+from tasks.nlp import causal_lm, token_losses
 from tasks.nlp.causal_lm import Args, CausalLM, Inputs
 from tasks.nlp.writing import Writing
 from tasks.packed import PackedShape
@@ -145,7 +145,7 @@ def test_an_evaluation_holds_few_logits(
     batch = task.collate(rows)
     with torch.no_grad():
         whole = task.forward(model, batch)
-        monkeypatch.setattr(causal_lm, "MOST_LOGITS", 2 * 24 * len(task.processor))
+        monkeypatch.setattr(token_losses, "MOST_LOGITS", 2 * 24 * len(task.processor))
         parts = task.forward(model, batch)
     assert set(whole) == {"loss", "guess", "score"}
     for name, tensor in whole.items():

@@ -13,7 +13,7 @@ from tasks.base import Evaluated, Generates, OfText
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.kinds.losses import IGNORED
-from tasks.nlp import pair_preflight, seq2seq
+from tasks.nlp import pair_preflight, seq2seq, token_losses
 from tasks.nlp.seq2seq import Args, Inputs, Seq2Seq, WrittenText
 from tasks.randomness import EpochView
 from tasks.writes import HasNoPipeline, Writes
@@ -90,7 +90,7 @@ def test_an_evaluation_holds_few_logits(
     batch = task.collate(rows)
     with torch.no_grad():
         whole = task.forward(model, batch)["loss"]
-        monkeypatch.setattr(seq2seq, "MOST_LOGITS", 2 * 16 * len(task.processor))
+        monkeypatch.setattr(token_losses, "MOST_LOGITS", 2 * 16 * len(task.processor))
         torch.testing.assert_close(task.forward(model, batch)["loss"], whole)
 
 
