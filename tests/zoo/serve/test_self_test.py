@@ -84,7 +84,8 @@ def test_a_machine_that_is_off_stays_unready(mine: Path) -> None:
         assert requests.get(f"{service.url}/v2/health/live", timeout=9).status_code == 200
         refused = requests.post(f"{service.url}/predict", data=b"x", timeout=9)
         assert refused.status_code == 503 and "not ready" in refused.json()["error"]
-        assert sum("self-test" in line for line in service.lines if line.startswith("{")) == 1
+        service.end()
+    assert sum("self-test" in line for line in service.lines if line.startswith("{")) == 1
 
 
 def test_none_is_said_once(mine: Path, tmp_path: Path) -> None:
