@@ -16,8 +16,8 @@ from typing import Any
 from tasks import json_stream
 from tasks.data import files
 from tasks.errors import UserError
-from tasks.vision.box_formats import rows
-from tasks.vision.box_formats.rows import Annotated, Annotations, Notes
+from tasks.vision import box_rows as rows
+from tasks.vision.box_rows import Annotated, Annotations, Notes
 
 _TRIED = 200
 """Images of a file that are looked for in each folder where they may be."""

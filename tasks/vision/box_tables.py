@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from tasks.data import tables
 from tasks.data.columns import find_column, folded
 from tasks.errors import UserError
-from tasks.vision.box_formats import rows
-from tasks.vision.box_formats.rows import Annotated, Annotations, Box, Notes
+from tasks.media.rows import objects_feature
+from tasks.vision import box_rows as rows
+from tasks.vision.box_rows import Annotated, Annotations, Box, Notes
 from tasks.vision.images import IMAGE
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def canonical(
     splits: "datasets.DatasetDict", asked: str | None, how: BoxFormat, where: str
 ) -> "datasets.DatasetDict":
     """Return splits of one row an image with the columns media and objects alone, the latter as
-    `rows.objects_feature` has it.
+    `tasks.media.rows.objects_feature` has it.
 
     Boxes and classes stand in a column `objects` with `bbox` and `category` (or a name like it), a
     list each, or a list of such objects, or in columns of their own. Boxes that reach out of their
@@ -170,7 +171,7 @@ def _with_objects(
     import datasets
     import pyarrow as pa
 
-    schema = datasets.Features({"objects": rows.objects_feature(classes)}).arrow_schema
+    schema = datasets.Features({"objects": objects_feature(classes)}).arrow_schema
     made = {}
     for split, data in splits.items():
         values = [row.objects(places) for row in found[split]]

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from tasks.data.splits import ALIASES, CANONICAL
 from tasks.errors import UserError
+from tasks.vision import box_rows as rows
 from tasks.vision import images
-from tasks.vision.box_formats import rows
-from tasks.vision.box_formats.rows import Annotated, Annotations, Notes
+from tasks.vision.box_rows import Annotated, Annotations, Notes
 
 LARGEST = 2**24
 """Bytes of a file of XML."""

@@ -33,7 +33,11 @@ class Annotated:
     """In pixels."""
 
     def objects(self, places: Mapping[Any, int]) -> dict[str, list[Any]]:
-        """Return the objects as `objects_feature` has them; `places` are those of the classes."""
+        """Return the objects as `tasks.media.rows.objects_feature` has them.
+
+        Args:
+            places: of the classes.
+        """
         return {
             "bbox": [list(box) for box in self.boxes],
             "category": [places[label] for label in self.labels],
@@ -61,19 +65,6 @@ class Annotations:
     """What was read, besides the images."""
     root: Path
     """The folder that all of them lie in."""
-
-
-def objects_feature(classes: Sequence[str]) -> dict[str, Any]:
-    """Return the types of the column `objects`: of each image the boxes (x0, y0, x1, y1 in pixels),
-    places of classes, which are crowds, and areas in pixels, one an object each."""
-    import datasets
-
-    return {
-        "bbox": datasets.List(datasets.List(datasets.Value("float64"))),
-        "category": datasets.List(datasets.ClassLabel(names=list(classes))),
-        "iscrowd": datasets.List(datasets.Value("bool")),
-        "area": datasets.List(datasets.Value("float64")),
-    }
 
 
 class Notes:
