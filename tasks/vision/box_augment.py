@@ -98,7 +98,7 @@ def vary(
 def place_boxes(
     boxes: npt.NDArray[np.floating],
     place: geometry.Floats,
-    size: Sides,
+    size: tuple[int, int],
     window: Window | None = None,
 ) -> tuple[geometry.Floats, geometry.Floats]:
     """Return boxes as they lie after their image was warped, cut at the edges, float64 [n, 4], and

@@ -2,7 +2,6 @@
 Hub, or the embedded scenes."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from tasks.data.source import load as load_data
 from tasks.errors import UserError
 from tasks.media import files as media_files
 from tasks.media import rows as media_rows
+from tasks.media.parquet import schema_of
 from tasks.vision import box_tables, coco, voc, yolo
 from tasks.vision.box_rows import Annotations
 from tasks.vision.box_tables import BoxFormat
@@ -127,7 +127,11 @@ def _is_coco(path: Path) -> bool:
 
 
 def _has_boxes(path: Path) -> bool:
-    return box_tables.box_columns(data_tables.read(path).column_names) is not None
+    """Return whether a table has columns of boxes, by its head where that is enough: parquet may
+    hold the images themselves."""
+    is_parquet = path.suffix.lower() == ".parquet"
+    names = schema_of(path).names if is_parquet else data_tables.read(path).column_names
+    return box_tables.box_columns(names) is not None
 
 
 def _kept(annotations: Annotations, image_column: str | None) -> "tuple[datasets.DatasetDict, str]":
@@ -156,9 +160,5 @@ def _kept(annotations: Annotations, image_column: str | None) -> "tuple[datasets
 
 def _must_have_objects(splits: "datasets.DatasetDict", where: str) -> None:
     """Raise `UserError` where no image has any object."""
-    if not any(any(_lengths(split)) for split in splits.values()):
+    if not any(row["bbox"] for split in splits.values() for row in split["objects"]):
         raise UserError(f"none of the images of {where} has an object in it")
-
-
-def _lengths(split: "datasets.Dataset") -> Sequence[int]:
-    return [len(row["bbox"]) for row in split["objects"]]

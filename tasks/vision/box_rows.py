@@ -172,9 +172,20 @@ def note_unlisted(
             notes.add("images that no annotation names, left out", str(file))
 
 
+def number_of(value: Any) -> float | None:
+    """Return what JSON has for a number as a float; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return math.inf
+
+
 def of_numbers(values: Any, count: int, where: str, what: str) -> list[float]:
     """Return `count` numbers. `UserError` where that is not what was written."""
-    plain = isinstance(values, list | tuple) and len(values) == count
-    if not plain or any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
+    found = list(map(number_of, values)) if isinstance(values, list | tuple) else []
+    numbers = [number for number in found if number is not None]
+    if not len(numbers) == len(found) == count:
         raise UserError(f"{where}: {what} must be {count} numbers, not {str(values)[:60]}")
-    return [float(value) for value in values]
+    return numbers

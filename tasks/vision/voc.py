@@ -7,7 +7,7 @@ count from 1 and both ends belong to a box, unless some box of the data begins a
 """
 
 import xml.parsers.expat as expat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -135,15 +135,15 @@ def _parsed(path: Path) -> _Image:
     return made
 
 
-def _origin(parsed: "Sequence[_Image] | object") -> float:
+def _origin(parsed: Iterable[_Image]) -> float:
     """The number of the first pixel: 1, unless some box begins at 0."""
-    for one in parsed:  # type: ignore[attr-defined]
-        for found in one.objects:
-            if any(
-                found.corners.get(name, "").strip() in {"0", "0.0"} for name in ("xmin", "ymin")
-            ):
-                return 0.0
-    return 1.0
+    firsts = {
+        found.corners.get(name, "").strip()
+        for one in parsed
+        for found in one.objects
+        for name in ("xmin", "ymin")
+    }
+    return 0.0 if firsts & {"0", "0.0"} else 1.0
 
 
 def _by_split(root: Path, found: Sequence[Path], every: Sequence[Path]) -> dict[str, list[Path]]:
