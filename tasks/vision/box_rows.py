@@ -136,13 +136,15 @@ def size_of(media: Mapping[str, Any], row: int = 0) -> tuple[int, int]:
         raise UserError(f"{name_of(media, row)}: {problem}") from None
 
 
-def same_size(size: tuple[int, int], claimed: tuple[float, float], path: Path, where: str) -> None:
+def same_size(size: tuple[int, int], claimed: Sequence[float], path: Path, where: str) -> None:
     """Raise `UserError` where annotations are of an image of another size (height and width)."""
-    if claimed == size:
-        return
-    told = f"{where}: the boxes are of an image of {claimed[1]:g} x {claimed[0]:g}"
-    turned = ", turned by its EXIF data" if claimed[::-1] == size else ""
-    raise UserError(f"{told}, and {path} has {size[1]} x {size[0]} pixels{turned}")
+    height, width = claimed
+    if (height, width) != size:
+        turned = ", turned by its EXIF data" if (width, height) == size else ""
+        raise UserError(
+            f"{where}: the boxes are of an image of {width:g} x {height:g}, and {path} has"
+            f" {size[1]} x {size[0]} pixels{turned}"
+        )
 
 
 def relative(name: Any, where: str) -> Path:

@@ -175,8 +175,8 @@ def _annotated(one: _File, folder: Path, there: set[Path], notes: Notes) -> list
         claimed = [image["height"], image["width"]]
         if None not in claimed:
             where = f"{one.path}, image {number}"
-            height, width = rows.of_numbers(claimed, 2, where, "height and width")
-            rows.same_size(sizes[number], (height, width), path, where)
+            claimed = rows.of_numbers(claimed, 2, where, "height and width")
+            rows.same_size(sizes[number], claimed, path, where)
     for where, image_id, category, bbox, iscrowd, area in one.annotations:
         for kind, number, known in (
             ("image", image_id, one.images),

@@ -209,9 +209,9 @@ def _image_of(path: Path, parsed: _Image, pictures: Mapping[tuple[Path, str], Pa
 def _annotated(path: Path, parsed: _Image, image: Path, origin: float) -> Annotated:
     found = Annotated({"bytes": None, "path": str(image)})
     size = rows.size_of(found.media)
-    claimed = tuple(_number(parsed.size.get(n, "0"), f"{path}, size") for n in ("height", "width"))
+    claimed = [_number(parsed.size.get(n, "0"), f"{path}, size") for n in ("height", "width")]
     if min(claimed) > 0:
-        rows.same_size(size, (claimed[0], claimed[1]), image, str(path))
+        rows.same_size(size, claimed, image, str(path))
     for number, one in enumerate(parsed.objects, start=1):
         where = f"{path}, object {number}"
         if not one.name:
