@@ -75,13 +75,15 @@ def normal_rows(
         ids: below 2**39.
         count: at most 2**24.
     """
-    each = [views] * len(ids) if isinstance(views, EpochView) else list(views)
+    each = [views] * len(ids) if isinstance(views, EpochView) else views
+    numbers = np.asarray(ids, np.int64)[:, None] * _MOST_OF_SAMPLE + np.arange(count)
     rows = np.empty((len(ids), count), np.float32)
-    places = np.arange(count, dtype=np.int64)
-    for row, view, sample in zip(rows, each, ids, strict=True):
-        random = SampleRandom(view, np.int64(sample) * _MOST_OF_SAMPLE + places)
+    for view in set(each):
+        own = [i for i, other in enumerate(each) if other == view]
+        random = SampleRandom(view, numbers[own].ravel())
         radius = np.sqrt(-2 * np.log1p(-random.uniform(f"{name} radius")))
-        row[:] = radius * np.cos(2 * np.pi * random.uniform(f"{name} angle"))
+        found = radius * np.cos(2 * np.pi * random.uniform(f"{name} angle"))
+        rows[own] = found.reshape(len(own), count)
     return rows
 
 

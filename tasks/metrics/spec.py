@@ -42,8 +42,6 @@ METRICS: Mapping[str, MetricSpec] = {
             None,
             greater_is_better=False,
             is_mean=True,
-            unit="bits",
-            scale="relative",
         ),
         MetricSpec("bleu", "BLEU", "sacrebleu", greater_is_better=True),
         MetricSpec("cer", "Character error rate", "cer", greater_is_better=False),

@@ -38,7 +38,7 @@ class Kind:
         return Run(folder, done)
 
 
-@pytest.fixture(params=["text", "image", "latent"])
+@pytest.fixture(params=["text", "image", pytest.param("latent", marks=pytest.mark.slow)])
 def kind(request: pytest.FixtureRequest, reviews: Path) -> Kind:
     if request.param == "text":
         flags = ("--data", reviews, "--hidden_size", 32, "--num_layers", 1, "--num_heads", 2)

@@ -31,7 +31,9 @@ def test_normal_numbers_of_a_sample_are_its_own() -> None:
     views = [EpochView(1, 0), EpochView(1, 1), EpochView(1, 0)]
     rows = normal_rows(views, [7, 7, 8], 4000, "noise")
     assert rows.shape == (3, 4000) and rows.dtype == np.float32
-    alone = [normal_rows(view, [i], 4000, "noise")[0] for view, i in zip(views, (7, 7, 8))]
+    alone = [
+        normal_rows(view, [i], 4000, "noise")[0] for view, i in zip(views, (7, 7, 8), strict=True)
+    ]
     assert (rows == np.stack(alone)).all()
     assert (normal_rows(views[0], [7], 10, "noise") == rows[:1, :10]).all()
     others = [*rows, normal_rows(views[0], [7], 4000, "latent")[0]]

@@ -5,6 +5,7 @@ import pytest
 
 from tasks.metrics import METRICS, metric_spec
 from tasks.metrics.classification import ClassificationMetric
+from tasks.metrics.means import MeanMetric
 from tasks.metrics.ranked import TopKMetric
 from tasks.metrics.spec import title_of
 from tasks.metrics.transcription import TranscriptionMetric
@@ -33,7 +34,9 @@ def _tallies() -> list[object]:
     texts = [[" ".join("abcde"[number] for number in row) for row in rng.integers(0, 5, (40, 9))]]
     texts.append([text[: 2 * len(text) // 3] + " f" for text in texts[0]])
     written.update(ids, *texts)
-    return [single, multi, regression, ranked, speech, written]
+    bits = MeanMetric("bits_per_dim")
+    bits.count(ids, rng.uniform(2, 5, 40))
+    return [single, multi, regression, ranked, speech, written, bits]
 
 
 @pytest.mark.parametrize(
@@ -65,6 +68,7 @@ def test_names_on_the_hub() -> None:
     own = {name for name, spec in METRICS.items() if spec.hub_id is None}
     assert own == {
         "bits_per_byte",
+        "bits_per_dim",
         "loss",
         "masked_accuracy",
         "neighbour_ranking",
