@@ -83,14 +83,21 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
                 sink.write(Written(task.show_input(item), None, reading))
             return
         inputs = task.read_inputs(asked, predictor.task, stack)
-        picture: AttentionPicture | PictureGrid | None = None
-        if isinstance(asked, WithAttention) and asked.attention is not None:
-            picture = AttentionPicture(asked.attention, predictor, stack)
-        if isinstance(asked, WithGrid) and asked.grid is not None:
-            columns = asked.columns or asked.walk
-            picture = stack.enter_context(picture_grid(asked.grid, predictor.task, columns))
+        picture = _picture(asked, predictor, stack)
         sink = stack.enter_context(opened)
         _write(sink, inputs, predictor, task, args.batch_size, top_k, picture)
+
+
+def _picture(
+    asked: Any, predictor: PredictionPipeline, stack: ExitStack
+) -> AttentionPicture | PictureGrid | None:
+    """Return what draws the predictions, where that is asked for."""
+    if isinstance(asked, WithAttention) and asked.attention is not None:
+        return AttentionPicture(asked.attention, predictor, stack)
+    if isinstance(asked, WithGrid) and asked.grid is not None:
+        columns = asked.columns or asked.walk
+        return stack.enter_context(picture_grid(asked.grid, predictor.task, columns))
+    return None
 
 
 def _must_be_typed(asked: Interactive, args: "PredictArgs") -> None:

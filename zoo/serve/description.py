@@ -28,10 +28,10 @@ KINDS = {"nlp": "text", "vision": "image", "speech": "audio"}
 AUTO, EAGER = "auto", "eager"
 CONFIG = "config.json"
 UNSERVED = {
-    "feature-extraction": ("gives the words that are nearest to one", "--word WORD"),
-    "image-feature-extraction": ("says how likely an image is", "--image photo.jpg"),
+    "feature-extraction": ("gives the words that are nearest to one", "word WORD"),
+    "image-feature-extraction": ("says how likely an image is", "image photo.jpg"),
 }
-"""Pipelines whose checkpoints predict what no route answers: what that is, and flags of `predict`.
+"""Pipelines whose checkpoints predict what no route answers: what that is, and a flag of `predict`.
 The routes of feature-extraction take texts, and these checkpoints words."""
 LANGUAGE = re.compile(r"[a-z]{2,3}")
 TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json")
@@ -150,10 +150,10 @@ def describe(folder: Path, name: str, deployment: str) -> Description:
     checkpoint = open_checkpoint(folder, weights=not runtime.artifact)
     _must_predict(folder, checkpoint.entry)
     if unserved := UNSERVED.get(checkpoint.task.pipeline):
-        what, flags = unserved
+        what, flag = unserved
         raise UserError(
             f"{folder}: no route of a service {what}",
-            hint=f"python -m {checkpoint.entry.module} predict {folder} {flags}",
+            hint=f"python -m {checkpoint.entry.module} predict {folder} --{flag}",
         )
     if runtime.artifact:
         if reason := runtime.missing():
