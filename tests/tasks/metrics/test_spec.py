@@ -44,17 +44,13 @@ def _tallies() -> list[object]:
     texts = [[" ".join("abcde"[number] for number in row) for row in rng.integers(0, 5, (40, 9))]]
     texts.append([text[: 2 * len(text) // 3] + " f" for text in texts[0]])
     written.update(ids, *texts)
-<<<<<<< HEAD
     boxes = [detection.TrueBoxes(np.array([[0, 0, n + 9, 9]]), np.array([0])) for n in range(40)]
     found = [Found(true.boxes * 1.2, true.labels, np.ones(1)) for true in boxes]
     pointed = detection.DetectionMetric(1)
     pointed.update(ids, found, boxes)
-    return [single, multi, regression, ranked, speech, written, pointed]
-=======
     bits = MeanMetric("bits_per_dim")
     bits.count(ids, rng.uniform(2, 5, 40))
-    return [single, multi, regression, ranked, speech, written, bits]
->>>>>>> house-pictures
+    return [single, multi, regression, ranked, speech, written, pointed, bits]
 
 
 @pytest.mark.parametrize(
