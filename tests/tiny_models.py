@@ -48,6 +48,10 @@ def _t5(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("pairs"), *tiny_pairs.SHAPE
 
 
+def _mlp(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--data", fixture("images"), "--hidden_sizes", 24, 16
+
+
 def _cnn(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("images"), "--widths", 8, 16
 
@@ -106,6 +110,7 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
     "bert_mlm": ("zoo.nlp.bert_mlm", _mlm),
     "gpt_lm": ("zoo.nlp.gpt_lm", _gpt),
     "t5_seq2seq": ("zoo.nlp.t5_seq2seq", _t5),
+    "mlp_cls": ("zoo.vision.mlp_cls", _mlp),
     "cnn_cls": ("zoo.vision.cnn_cls", _cnn),
     "resnet_cls": ("zoo.vision.resnet_cls", _resnet),
     "vit_cls": ("zoo.vision.vit_cls", _vit),

@@ -14,6 +14,7 @@ from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification, KwsMod
 from zoo.speech.modeling_stream import StreamConfig, StreamForCTC, StreamModel
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification, CnnModel
 from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining, MaeModel
+from zoo.vision.modeling_mlp import MlpConfig, MlpForImageClassification, MlpModel
 
 __all__ = [
     "CnnConfig",
@@ -29,6 +30,9 @@ __all__ = [
     "MaeConfig",
     "MaeForPreTraining",
     "MaeModel",
+    "MlpConfig",
+    "MlpForImageClassification",
+    "MlpModel",
     "RnnConfig",
     "RnnForSequenceClassification",
     "RnnModel",

@@ -35,6 +35,7 @@ SMALL: dict[str, Any] = {
     "conv_kernel_size": 3,
     "kernel_size": 3,
     "widths": (8, 16),
+    "hidden_sizes": (16, 12),
     "image_size": 16,
     "depth": 2,
     "decoder_size": 24,
@@ -53,6 +54,10 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "zoo_mae": {
         "scaled": {"architecture": "deit3_small_patch16_224"},
         "normal": {"initialization": "normal"},
+    },
+    "zoo_mlp": {
+        "linear": {"hidden_sizes": ()},
+        "grey": {"num_channels": 1, "hidden_act": "tanh", "initialization": "xavier"},
     },
     "zoo_stream": {"stacked": {"stacked_frames": 3, "chunk_frames": 6, "initialization": "he"}},
     "zoo_rnn": {

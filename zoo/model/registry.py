@@ -15,6 +15,7 @@ MODULES = (
     "zoo.nlp.t5_seq2seq",
     "zoo.nlp.word_vectors",
     "zoo.nlp.rnn_cls",
+    "zoo.vision.mlp_cls",
     "zoo.vision.cnn_cls",
     "zoo.vision.resnet_cls",
     "zoo.vision.vit_cls",

@@ -21,6 +21,7 @@ IMAGE, WORD = ("images", "photo.jpg", "score"), ("sounds", "word.wav", "score")
 SPEECH = ("utterances", "recording.wav", "text")
 INPUTS = {
     "bert_cls": ("", "", "score"),
+    "mlp_cls": IMAGE,
     "cnn_cls": IMAGE,
     "kws_cls": WORD,
     "rnn_cls": ("", "", "score"),
