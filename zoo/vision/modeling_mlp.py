@@ -1,10 +1,6 @@
-"""Image classification by a multilayer perceptron: the pixels of an image are one vector.
+"""Image classification by a multilayer perceptron: the pixels of an image are one vector; see
+`zoo.model.perceptron`."""
 
-Rumelhart, Hinton & Williams 1986, "Learning representations by back-propagating errors". Layers of
-neurons that are all connected, with a nonlinearity and dropout (Srivastava et al. 2014) after each.
-"""
-
-from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,8 +12,8 @@ from transformers.modeling_outputs import (
 from transformers.utils import can_return_tuple
 
 from tasks.vision.pixels import luma
-from zoo.model.modeling import ZooPreTrainedModel, hidden_states, register
-from zoo.model.scratch import activation, drawing
+from zoo.model.modeling import hidden_states, register
+from zoo.model.perceptron import PerceptronPreTrainedModel, hidden_layers
 
 
 class MlpConfig(PreTrainedConfig):  # type: ignore[misc]
@@ -34,37 +30,11 @@ class MlpConfig(PreTrainedConfig):  # type: ignore[misc]
     initializer_range: float = 0.02  # standard deviation of "normal"
 
 
-class MlpLayer(nn.Module):
-    """A hidden layer; [b, inputs] to [b, outputs]."""
-
-    def __init__(self, inputs: int, outputs: int, config: MlpConfig, dropout: float) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(inputs, outputs)
-        self.act = activation(config.hidden_act)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the activations [b, outputs] of x [b, inputs]."""
-        out: Tensor = self.act(self.linear(self.dropout(x)))
-        return out
-
-
-class MlpPreTrainedModel(ZooPreTrainedModel):
+class MlpPreTrainedModel(PerceptronPreTrainedModel):
     """The base class for loading, saving and initialization of the multilayer perceptron."""
 
     config_class = MlpConfig
-    base_model_prefix = "mlp"
     main_input_name = "pixel_values"
-    _no_split_modules = ["MlpLayer"]  # noqa: RUF012  (transformers' own way)
-
-    def initialize(self, module: nn.Module) -> None:
-        """Draw the weights of a module: torch's own way, unless `initialization` says otherwise."""
-        draw = drawing(self.config)
-        if isinstance(module, nn.Linear) and draw is not None:
-            draw(module.weight)
-            module.bias.zero_()
-        else:
-            super().initialize(module)
 
 
 class MlpModel(MlpPreTrainedModel):
@@ -72,13 +42,7 @@ class MlpModel(MlpPreTrainedModel):
 
     def __init__(self, config: MlpConfig) -> None:
         super().__init__(config)
-        pixels = config.num_channels * config.image_size**2
-        sizes = (pixels, *config.hidden_sizes)
-        # pixels are not dropped, hidden neurons are
-        self.layers = nn.ModuleList(
-            MlpLayer(before, after, config, config.hidden_dropout_prob if i else 0.0)
-            for i, (before, after) in enumerate(pairwise(sizes))
-        )
+        self.layers = hidden_layers(config.num_channels * config.image_size**2, config)
         self.post_init()
 
     @can_return_tuple  # type: ignore[untyped-decorator]
@@ -114,8 +78,7 @@ class MlpForImageClassification(MlpPreTrainedModel):
         super().__init__(config)
         self.num_labels = config.num_labels
         self.mlp = MlpModel(config)
-        pixels = config.num_channels * config.image_size**2
-        last = (pixels, *config.hidden_sizes)[-1]
+        last = (config.num_channels * config.image_size**2, *config.hidden_sizes)[-1]
         self.dropout = nn.Dropout(config.hidden_dropout_prob if config.hidden_sizes else 0.0)
         self.classifier = nn.Linear(last, config.num_labels)
         self.post_init()

@@ -1,12 +1,10 @@
 """The network of mlp_cls: a multilayer perceptron, new or out of a checkpoint."""
 
-import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasks.vision.image_args import side_of
-from zoo.model import own_weights
-from zoo.model.narrowing import rebuilt, strongest
+from zoo.model import own_weights, perceptron
 from zoo.model.network import Network
 from zoo.store import own_checkpoint, pretrained
 from zoo.vision import image_processor
@@ -109,19 +107,9 @@ class MultilayerPerceptron(Network):
         return tuple(model.config.hidden_sizes)
 
     def prune_units(self, model: Any, asked: Sequence[int]) -> "nn.Module":
-        """Return the network with `asked` neurons in each hidden layer, those of the largest
-        weights; see `zoo.model.narrowing`."""
-        config = copy.deepcopy(model.config)
-        config.hidden_sizes = tuple(asked)
-        state = model.state_dict()
-        layers = [f"mlp.layers.{i}.linear" for i in range(len(asked))]
-        for makes, reads, count in zip(layers, [*layers[1:], "classifier"], asked, strict=True):
-            sums = state[f"{makes}.weight"].abs().sum(1) + state[f"{reads}.weight"].abs().sum(0)
-            kept = strongest(sums, count)
-            state[f"{makes}.weight"] = state[f"{makes}.weight"][kept]
-            state[f"{makes}.bias"] = state[f"{makes}.bias"][kept]
-            state[f"{reads}.weight"] = state[f"{reads}.weight"][:, kept]
-        return rebuilt(model, config, state)
+        """Return the network with `asked` neurons in each hidden layer
+        (`zoo.model.perceptron.narrow`)."""
+        return perceptron.narrow(model, asked)
 
 
 NETWORK = MultilayerPerceptron()
