@@ -70,6 +70,10 @@ def _mae(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("images"), *shape, "--patch_size", 4
 
 
+def _mlp_tab(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--hidden_sizes", 16, 8
+
+
 def _kws(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     shape = ("--num_mel_bins", 16, "--hidden_size", 16, "--num_layers", 1, "--freq_mask", 3)
     return "--data", fixture("sounds"), "--sampling_rate", 8000, *shape
@@ -115,6 +119,7 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
     "resnet_cls": ("zoo.vision.resnet_cls", _resnet),
     "vit_cls": ("zoo.vision.vit_cls", _vit),
     "mae": ("zoo.vision.mae", _mae),
+    "mlp_tab": ("zoo.tabular.mlp_tab", _mlp_tab),
     "kws_cls": ("zoo.speech.kws_cls", _kws),
     "ast_cls": ("zoo.speech.ast_cls", _ast),
     "conformer_ctc": ("zoo.speech.conformer_ctc", _conformer),

@@ -12,6 +12,8 @@ from zoo.speech.log_mel import LogMelFeatureExtractor
 from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC, ConformerModel
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification, KwsModel
 from zoo.speech.modeling_stream import StreamConfig, StreamForCTC, StreamModel
+from zoo.tabular.modeling_mlp import TableMlpConfig, TableMlpForPrediction
+from zoo.tabular.table_processor import TableFeatureExtractor
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification, CnnModel
 from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining, MaeModel
 from zoo.vision.modeling_mlp import MlpConfig, MlpForImageClassification, MlpModel
@@ -39,4 +41,7 @@ __all__ = [
     "StreamConfig",
     "StreamForCTC",
     "StreamModel",
+    "TableFeatureExtractor",
+    "TableMlpConfig",
+    "TableMlpForPrediction",
 ]

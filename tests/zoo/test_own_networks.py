@@ -127,6 +127,8 @@ def inputs_of(model: Any, lengths: tuple[int, ...] = (24, 9, 17)) -> dict[str, T
             noise = torch.rand(rows, patches, generator=generator)
             inputs["shuffle"] = noise.argsort(1)
         return inputs
+    if model.main_input_name == "features":
+        return {"features": torch.randn(rows, config.num_features, generator=generator)}
     if model.main_input_name == "input_ids":
         ids = torch.randint(3, config.vocab_size, mask.shape, generator=generator)
         return {"input_ids": ids * mask, "attention_mask": mask}

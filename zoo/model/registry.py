@@ -20,6 +20,7 @@ MODULES = (
     "zoo.vision.resnet_cls",
     "zoo.vision.vit_cls",
     "zoo.vision.mae",
+    "zoo.tabular.mlp_tab",
     "zoo.speech.kws_cls",
     "zoo.speech.conformer_ctc",
     "zoo.speech.stream_ctc",

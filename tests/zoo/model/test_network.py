@@ -26,7 +26,7 @@ def test_every_model_has_its_network(entry: Any) -> None:
     assert isinstance(network, Network)
     assert network is network_of(dataclasses.replace(entry)), "one object a module"
     assert hasattr(transformers, network.auto_class)
-    linear = entry.modality == "zoo.nlp.modality" or entry.name == "mlp_cls"
+    linear = entry.modality == "zoo.nlp.modality" or entry.name.startswith("mlp_")
     usual = ("dynamic", "static") if linear else ("static",)
     writes = ("static", "weight-only")  # a text is what it is alone, whatever its batch
     assert network.quantization_methods == (writes if entry.name == "gpt_lm" else usual)
