@@ -124,7 +124,7 @@ def read_inputs(
 ) -> "Iterator[Mapping[str, Any]]":
     """Yield the inputs of `predict`: `values` by column, and all of the row under `others`; see
     `tasks.tabular.table_inputs.read`."""
-    return table_inputs.read(inputs, task.columns)
+    return table_inputs.read(inputs, task.schema)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -134,7 +134,7 @@ def show_input(item: Mapping[str, Any]) -> dict[str, str]:
 
 def from_config(config: Mapping[str, Any]) -> "TableClassification":
     """The task a checkpoint was trained on, from what `TableClassification.config` recorded."""
-    args = {
+    args: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in config["args"].items()
     }
@@ -143,7 +143,7 @@ def from_config(config: Mapping[str, Any]) -> "TableClassification":
         tuple(config["labels"]),
         config["problem_type"],
         tuple(config["class_weights"]),
-        tuple(Column.of_json(one) for one in config["columns"]),
+        tuple(Column.of_json(one) for one in config["schema"]),
         tuple(config["target_mean"]),
         tuple(config["target_std"]),
         config["label"],
@@ -159,36 +159,32 @@ class TableClassification(Classification):
     labels: tuple[str, ...]
     problem_type: ProblemType
     class_weights: tuple[float, ...] = ()
-    columns: tuple[Column, ...] = ()
+    schema: tuple[Column, ...] = ()  # the columns that are read
     target_mean: tuple[float, ...] = ()  # of each number to predict, over the training rows
     target_std: tuple[float, ...] = ()
     label: str = LABEL  # what the data calls the column of the label
     kinds: Mapping[str, Kind] = field(default_factory=dict, hash=False)
     processor: Any = field(default=None, compare=False, repr=False)
 
+    name = "tabular-classification"
     unit = "values"
     auto_class: ClassVar[str] = "AutoModel"
 
     @property
-    def name(self) -> str:
-        """The name of the task, which is the Hub's."""
-        is_number = self.problem_type == "regression"
-        return "tabular-regression" if is_number else "tabular-classification"
-
-    @property
     def example_call(self) -> str:  # type: ignore[override]
         """Example flags of `predict`: a usual row."""
-        row = {one.name: one.example() for one in self.columns}
+        row = {one.name: one.example() for one in self.schema}
         return shlex.join(["--row", json.dumps(row, ensure_ascii=False)])
 
     @property
     def pipeline(self) -> str:
-        """The name of the task; transformers has no pipeline for tables."""
-        return self.name
+        """The Hub's name of what it does; transformers has no pipeline for tables."""
+        is_number = self.problem_type == "regression"
+        return "tabular-regression" if is_number else "tabular-classification"
 
     def plain_code(self, where: str, is_english: bool) -> tuple[str, list[str]]:
         """Return Python source that runs a checkpoint (`tasks.writes.HasNoPipeline`)."""
-        given = ", ".join(f"{python_literal(one.name)}: {one.example()!r}" for one in self.columns)
+        given = ", ".join(f"{python_literal(one.name)}: {one.example()!r}" for one in self.schema)
         return "AutoFeatureExtractor, AutoModel", [
             "import zoo.auto  # registers the network, which is the zoo's own",
             "",
@@ -202,7 +198,7 @@ class TableClassification(Classification):
         """Return the task bound to a processor, with what it has learned of the columns."""
         return replace(
             self,
-            columns=tuple(Column.of_json(one) for one in processor.columns),
+            schema=tuple(Column.of_json(one) for one in processor.columns),
             target_mean=tuple(processor.target_mean),
             target_std=tuple(processor.target_std),
             processor=processor,
@@ -231,11 +227,11 @@ class TableClassification(Classification):
         """
         from tasks.tabular import columns as table_columns
 
-        rows = [table_inputs.values_of(one, self.columns) for one in raw]
+        rows = [table_inputs.values_of(one, self.schema) for one in raw]
         if not rows:
             return []
-        by_name = {one.name: [row[one.name] for row in rows] for one in self.columns}
-        found = table_columns.vectors(self.columns, by_name)
+        by_name = {one.name: [row[one.name] for row in rows] for one in self.schema}
+        found = table_columns.vectors(self.schema, by_name)
         return [{"sample_id": i, "vector": vector} for i, vector in enumerate(found)]
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
@@ -263,7 +259,7 @@ class TableClassification(Classification):
 
     def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""
-        return ", ".join(f"{one.name}={example[PREFIX + one.name]}" for one in self.columns)
+        return ", ".join(f"{one.name}={example[PREFIX + one.name]}" for one in self.schema)
 
 
 class TableFeatures(Viewed):
@@ -275,16 +271,16 @@ class TableFeatures(Viewed):
         from tasks.tabular import columns as table_columns
 
         given: dict[str, Any] = {}
-        for one in task.columns:
+        for one in task.schema:
             values = data_columns.values_of(examples, PREFIX + one.name)
             is_number = one.kind == "number"
             given[one.name] = (
                 values.fill_null(float("nan")).to_numpy() if is_number else values.to_pylist()
             )
-        self.vectors = table_columns.vectors(task.columns, given)
+        self.vectors = table_columns.vectors(task.schema, given)
         has_labels = LABEL in examples.column_names
         self.labels: list[Any] | None = examples[LABEL][:] if has_labels else None
-        self.lengths: np.ndarray = np.full(len(examples), len(task.columns), np.int64)
+        self.lengths: np.ndarray = np.full(len(examples), len(task.schema), np.int64)
         self.rows: np.ndarray = np.ones(len(examples), np.int64)
         self.origins: np.ndarray = np.arange(len(examples))
 

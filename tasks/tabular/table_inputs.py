@@ -108,7 +108,7 @@ def values_of(item: Any, columns: Sequence[Column]) -> dict[str, Any]:
     where there is none.
 
     Args:
-        item: what `read` gives, or a mapping of columns to values.
+        item: what `read` gives, a mapping of columns to values, or that as the `row` of another.
 
     Raises `UserError` for a column that is not there, and for what is no number.
     """
@@ -119,6 +119,8 @@ def values_of(item: Any, columns: Sequence[Column]) -> dict[str, Any]:
         )
     if "others" in item and "values" in item:
         return dict(item["values"])
+    if list(item) == ["row"] and isinstance(item["row"], Mapping):
+        item = item["row"]
     from tasks.tabular import cells
 
     found: dict[str, Any] = {}

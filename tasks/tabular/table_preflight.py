@@ -34,10 +34,10 @@ def check(splits: "datasets.DatasetDict", task: "TableClassification") -> list[F
     train = splits["train"]
     target = train["label"][:]
     findings: list[Finding] = []
-    for column in task.columns:
+    for column in task.schema:
         values = values_of(train, PREFIX + column.name).to_pylist()
         findings += _column(column, values, target, task.single_label)
-    findings += _repeats(splits, task.columns, task.problem_type != "regression")
+    findings += _repeats(splits, task.schema, task.problem_type != "regression")
     labels = {name: one["label"][:] for name, one in splits.items()}
     if task.problem_type == "regression" and task.labels:  # as the loss counts them
         scale = task.target_std

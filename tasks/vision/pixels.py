@@ -206,4 +206,4 @@ def normalised(
     if grey and colours == 3:
         made = np.repeat(made, 3, axis=3)
     found = made.transpose(0, 3, 1, 2)
-    return luma(found) if colours == 1 else found  # type: ignore[no-any-return]
+    return luma(found) if colours == 1 else found

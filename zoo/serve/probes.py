@@ -32,7 +32,7 @@ def probe(kind: str, task: Task, processor: Any, units: float) -> Item:
         return found
     noise = np.random.default_rng(0)
     if kind == "row":
-        columns: Any = task.columns  # type: ignore[attr-defined]
+        columns: Any = task.schema  # type: ignore[attr-defined]
         return Row(row={one.name: one.example() for one in columns})
     if kind == "image":
         from PIL import Image

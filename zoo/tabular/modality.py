@@ -41,7 +41,7 @@ class Table(Modality):
     def example_inputs(self, task: Task, processor: Any) -> tuple[Batch, Batch]:
         """Return a small and a large batch of rows: means and the most frequent categories, and
         what lies beside them."""
-        columns: Any = task.columns  # type: ignore[attr-defined]
+        columns: Any = task.schema  # type: ignore[attr-defined]
         rows = [{one.name: one.example(step) for one in columns} for step in range(3)]
         small, large = (task.collate(task.inputs(chosen)) for chosen in (rows[:2], rows))
         return small, large
@@ -61,22 +61,18 @@ class Table(Modality):
         """Return the least and the largest width of a row."""
         return 1, None
 
-    def decode(self, item: Any, task: Task, max_seconds: float) -> Any:
-        """Return a row of a service as `Task.inputs` takes it."""
-        return item["row"]
-
     def fixed_length(self, signature: "Signature", task: Task) -> float:
         """Return the columns that a row has."""
-        return float(len(task.columns))  # type: ignore[attr-defined]
+        return float(len(task.schema))  # type: ignore[attr-defined]
 
     def work(self, arrays: Mapping[str, np.ndarray], task: Task) -> dict[str, float]:
         """Return the number of rows, and of their values."""
         rows = len(arrays["features"])
-        return {"samples": rows, self.unit: rows * len(task.columns)}  # type: ignore[attr-defined]
+        return {"samples": rows, self.unit: rows * len(task.schema)}  # type: ignore[attr-defined]
 
     def describe_inputs(self, task: Task) -> Iterator[str]:
         """Yield the columns that are read, and what becomes of what training never saw."""
-        columns: Any = task.columns  # type: ignore[attr-defined]
+        columns: Any = task.schema  # type: ignore[attr-defined]
         named = ", ".join(f"{one.name} ({one.kind})" for one in columns[:NAMED])
         more = f" and {len(columns) - NAMED} more" if len(columns) > NAMED else ""
         yield f"Reads the columns {named}{more}, whatever their order."

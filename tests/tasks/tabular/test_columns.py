@@ -91,7 +91,7 @@ def test_what_is_learned_makes_the_vectors() -> None:
 
 @pytest.mark.parametrize("value", ["abc", "1,5", "inf", math.inf, "1_0", [1], {}])
 def test_what_is_no_number(value: object) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011  (it is caught where a row is known)
+    with pytest.raises(ValueError):
         cells.number_of(value)
 
 

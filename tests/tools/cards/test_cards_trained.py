@@ -23,6 +23,7 @@ INPUTS = {
     "bert_cls": ("", "", "score"),
     "mlp_cls": IMAGE,
     "cnn_cls": IMAGE,
+    "mlp_tab": ("", "", "tensor"),
     "kws_cls": WORD,
     "rnn_cls": ("", "", "score"),
     "bert_mlm": ("", "", "score"),

@@ -81,7 +81,7 @@ ROW = {"age of person": 70, "城市": "Rome", "size": 170}
 def test_grades_are_learned_and_evaluated(graded: Path, table: Path) -> None:
     task = zoo.load(str(graded), device="cpu").task
     assert task.labels == ("1.0", "2.0")
-    assert [(one.name, one.kind) for one in task.columns] == [
+    assert [(one.name, one.kind) for one in task.schema] == [
         ("age of person", "number"), ("城市", "category"), ("size", "number"),
     ]  # fmt: skip
     done = run_cli(ENTRY, "evaluate", graded, "--json")

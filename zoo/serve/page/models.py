@@ -32,8 +32,7 @@ TITLES = {  # by the name of the task
     "text-generation": {"en": "Writing text", "zh": "文本生成"},
     "text2text-generation": {"en": "Writing one text from another", "zh": "由文本生成文本"},
     "word-vectors": {"en": "Words of like meaning", "zh": "近义词"},
-    "tabular-classification": {"en": "Classification of rows", "zh": "表格分类"},
-    "tabular-regression": {"en": "Numbers of rows", "zh": "表格回归"},
+    "tabular-classification": {"en": "Labels and numbers of rows", "zh": "表格预测"},
     "image-classification": {"en": "Image classification", "zh": "图像分类"},
     "masked-image": {"en": "Restoring images", "zh": "图像复原"},
     "audio-classification": {"en": "Sound classification", "zh": "声音分类"},
@@ -132,7 +131,7 @@ def _examples(model: "Description", mask: str | None) -> list[dict[str, str]]:
     name, trained_on = model.task.name, _data_of(model.folder)
     fits = trained_on in (None, EMBEDDED) or mask is not None
     if model.kind == "row":
-        columns: Any = model.task.columns  # type: ignore[attr-defined]
+        columns: Any = model.task.schema  # type: ignore[attr-defined]
         row = {one.name: one.example() for one in columns} if fits else {}
         return [{"text": json.dumps(row, ensure_ascii=False)}] if row else []
     if model.kind != "text":

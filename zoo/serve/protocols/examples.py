@@ -30,7 +30,7 @@ def input_of(model: Description) -> Item:
     if model.kind == "audio":
         return _tone()
     if model.kind == "row":
-        columns: Any = model.task.columns  # type: ignore[attr-defined]
+        columns: Any = model.task.schema  # type: ignore[attr-defined]
         return Row(row={one.name: one.example() for one in columns})
     if model.takes_pairs:
         return PAIR
