@@ -12,7 +12,7 @@ from zoo.speech.log_mel import LogMelFeatureExtractor
 from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC, ConformerModel
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification, KwsModel
 from zoo.speech.modeling_stream import StreamConfig, StreamForCTC, StreamModel
-from zoo.tabular.modeling_mlp import TableMlpConfig, TableMlpForPrediction
+from zoo.tabular.modeling_mlp import TableMlpConfig, TableMlpForPrediction, TableMlpModel
 from zoo.tabular.table_processor import TableFeatureExtractor
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification, CnnModel
 from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining, MaeModel
@@ -44,4 +44,5 @@ __all__ = [
     "TableFeatureExtractor",
     "TableMlpConfig",
     "TableMlpForPrediction",
+    "TableMlpModel",
 ]

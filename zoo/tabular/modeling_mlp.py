@@ -73,6 +73,7 @@ class TableMlpForPrediction(TableMlpPreTrainedModel):
     def __init__(self, config: TableMlpConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
+        self.loss_type = "ForSequenceClassification"  # one target a row; no name here tells it
         self.mlp = TableMlpModel(config)
         last = (config.num_features, *config.hidden_sizes)[-1]
         self.dropout = nn.Dropout(config.hidden_dropout_prob if config.hidden_sizes else 0.0)

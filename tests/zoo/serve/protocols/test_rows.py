@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import requests
-from huggingface_hub import InferenceClient
+from huggingface_hub import InferenceClient, constants
 
 import zoo
 from tasks.errors import UserError
@@ -81,8 +81,9 @@ def test_the_documented_examples_are_read() -> None:
 
 @pytest.mark.slow
 def test_a_service_answers_as_the_checkpoint_does(
-    request: pytest.FixtureRequest, tmp_path: Path
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # the service is on this machine
     folder = tiny_models.checkpoint("mlp_tab", request.getfixturevalue, tmp_path)
     model = zoo.load(str(folder), device="cpu")
     row = {one.name: one.example() for one in model.task.schema}
