@@ -81,6 +81,7 @@ SHAPES: Mapping[str, Shape] = {
             for name, size in (("layers", 4), ("attention_heads", 6), ("ffn_dim", 1536))
         },
     ),
+    "mlp_cls": Shape("mlp_cls", image_size=28),
     "cnn_cls": Shape("cnn_cls", image_size=28),
     "mae": Shape("mae", image_size=IMAGE_SIZE),
     "vae": Shape("vae", image_size=28),

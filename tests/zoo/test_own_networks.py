@@ -35,6 +35,7 @@ SMALL: dict[str, Any] = {
     "conv_kernel_size": 3,
     "kernel_size": 3,
     "widths": (8, 16),
+    "hidden_sizes": (16, 12),
     "image_size": 16,
     "depth": 2,
     "decoder_size": 24,
@@ -56,6 +57,10 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         "normal": {"initialization": "normal"},
     },
     "zoo_vae": {"grey": {"num_channels": 1, "initialization": "normal"}},
+    "zoo_mlp": {
+        "linear": {"hidden_sizes": ()},
+        "grey": {"num_channels": 1, "hidden_act": "tanh", "initialization": "xavier"},
+    },
     "zoo_stream": {"stacked": {"stacked_frames": 3, "chunk_frames": 6, "initialization": "he"}},
     "zoo_rnn": {
         "gru": {"cell": "gru", "pooling": "last"},
@@ -126,6 +131,8 @@ def inputs_of(model: Any, lengths: tuple[int, ...] = (24, 9, 17)) -> dict[str, T
         if "noise" in inspect.signature(model.forward).parameters:
             inputs["noise"] = torch.randn(rows, config.latent_size, generator=generator)
         return inputs
+    if model.main_input_name == "features":
+        return {"features": torch.randn(rows, config.num_features, generator=generator)}
     if model.main_input_name == "input_ids":
         ids = torch.randint(3, config.vocab_size, mask.shape, generator=generator)
         return {"input_ids": ids * mask, "attention_mask": mask}
