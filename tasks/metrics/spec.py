@@ -39,6 +39,7 @@ METRICS: Mapping[str, MetricSpec] = {
         MetricSpec("bleu", "BLEU", "sacrebleu", greater_is_better=True),
         MetricSpec("cer", "Character error rate", "cer", greater_is_better=False),
         MetricSpec("chrf", "chrF", "chrf", greater_is_better=True),
+        MetricSpec("dice", "Dice", None, greater_is_better=True),
         MetricSpec(
             "exact_match", "Exact match", "exact_match", greater_is_better=True, is_mean=True
         ),
@@ -48,6 +49,7 @@ METRICS: Mapping[str, MetricSpec] = {
         MetricSpec(
             "f1_weighted", "F1 (weighted)", "f1", greater_is_better=True, average="weighted"
         ),
+        MetricSpec("iou", "IoU", None, greater_is_better=True),
         MetricSpec("loss", "Loss", None, greater_is_better=False),
         MetricSpec("masked_accuracy", "Masked accuracy", None, greater_is_better=True),
         MetricSpec(
@@ -56,10 +58,12 @@ METRICS: Mapping[str, MetricSpec] = {
             "matthews_correlation",
             greater_is_better=True,
         ),
+        MetricSpec("mean_iou", "Mean IoU", "mean_iou", greater_is_better=True),
         MetricSpec("mse", "Mean squared error", "mse", greater_is_better=False, is_mean=True),
         MetricSpec("neighbour_ranking", "Neighbours above noise", None, greater_is_better=True),
         MetricSpec("pearsonr", "Pearson correlation", "pearsonr", greater_is_better=True),
         MetricSpec("perplexity", "Perplexity", "perplexity", greater_is_better=False),
+        MetricSpec("pixel_accuracy", "Pixel accuracy", None, greater_is_better=True),
         MetricSpec("precision", "Precision", "precision", greater_is_better=True),
         MetricSpec(
             "precision_macro",
