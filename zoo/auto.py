@@ -14,6 +14,7 @@ from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification, KwsMod
 from zoo.speech.modeling_stream import StreamConfig, StreamForCTC, StreamModel
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification, CnnModel
 from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining, MaeModel
+from zoo.vision.modeling_unet import UnetConfig, UnetForSemanticSegmentation, UnetModel
 
 __all__ = [
     "CnnConfig",
@@ -35,4 +36,7 @@ __all__ = [
     "StreamConfig",
     "StreamForCTC",
     "StreamModel",
+    "UnetConfig",
+    "UnetForSemanticSegmentation",
+    "UnetModel",
 ]

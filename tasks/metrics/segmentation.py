@@ -91,7 +91,7 @@ class SegmentationMetric(MetricAccumulator):
     def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
         """Return mean_iou, dice and pixel_accuracy, each with a bootstrap interval over images
         (Efron 1979), none with 0 `draws`. Without any pixel that counts all are nan."""
-        rows = self._sums.reshape(len(self), -1)
+        rows = self._sums.reshape(len(self), 3 * self.classes)
         total = rows.sum(0)
         values = {name: float(score(total)) for name, score in self._scores().items()}
 
@@ -105,7 +105,7 @@ class SegmentationMetric(MetricAccumulator):
         """Return what one of the metrics of `compute` is computed from: of each image its pixels of
         each class that are right, predicted and true."""
         score = self._scores()[metric]
-        rows = self._sums.reshape(len(self), -1)
+        rows = self._sums.reshape(len(self), 3 * self.classes)
         return SampleStatistics(
             self._columns().ids, rows, lambda cells, weights: score(weights @ cells)
         )

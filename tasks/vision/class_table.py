@@ -21,7 +21,7 @@ NAMES = ("name", "class", "label", "# label", "class_name", "classname")
 COLOURS = ("colour", "color", "color_rgb", "rgb", "hex")
 VALUES = ("value", "index", "id", "label_id", "class_id")
 CHANNELS = (("r", "red"), ("g", "green"), ("b", "blue"))
-TRIPLE = re.compile(r"\D*(\d{1,3})\D+(\d{1,3})\D+(\d{1,3})\D*")
+TRIPLE = re.compile(r"[\s(\[]*(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})[\s)\]]*")
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ def palette(count: int) -> tuple[Colour, ...]:
 def read(path: Path) -> ClassTable:
     """Return the classes that a file lists, in its order.
 
-    - txt and csv: a class a line, its name alone, or with a colour behind it (#ff8000, or red, green
-      and blue from 0 to 255); with a header also its value (`name`, `colour` or `r`, `g`, `b`,
-      `value`). CVAT's labelmap.txt too.
+    - txt and csv: a class a line, its name alone, or with a colour behind it (#ff8000, or red,
+      green and blue from 0 to 255); with a header also its value (`name`, `colour` or `r`, `g`,
+      `b`, `value`). CVAT's labelmap.txt too.
     - json: a list of names, names with colours, the Hub's id2label ({"0": "wall"}), or a list of
       objects of name, colour and value.
 

@@ -1,6 +1,7 @@
 """Images with masks as examples, wherever they come from: folders, tables, parquet, the Hub."""
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from tasks.data import columns
 from tasks.data.source import DataArgs, Source
 from tasks.data.source import load as load_data
-from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.media import files, rows
 from tasks.media.source import BadFile, load_media, name_of
 from tasks.metrics.segmentation import IGNORED, MOST_CLASSES
 from tasks.paths import expanded
+from tasks.printing import print_lines
 from tasks.vision import class_table, mask_files, mask_folders
 from tasks.vision.class_table import ClassTable
 from tasks.vision.images import IMAGE
@@ -22,6 +23,7 @@ from tasks.vision.mask_files import MASK
 
 if TYPE_CHECKING:
     import datasets
+    import numpy as np
     import pyarrow as pa
 
 CLASS_FILES = ("classes.txt", "classes.csv", "classes.json", "labelmap.txt", "class_dict.csv")
@@ -45,6 +47,7 @@ def load(data: DataArgs, embedded: Load, image_column: str | None, mask: str | N
 
     Raises `UserError` in one line, with file and line where there is one.
     """
+    import datasets
 
     def read(path: Path) -> "tuple[datasets.DatasetDict, str]":
         root = path.absolute()
@@ -55,16 +58,17 @@ def load(data: DataArgs, embedded: Load, image_column: str | None, mask: str | N
     source = load_data(data, embedded, read)
     splits = rows.plain(source.splits, IMAGE, image_column, source.name)
     column = _mask_column(splits, mask, source.name)
-    if rows.holds_bytes(_stored(splits, column)):
-        made = {name: _with_masks(one, _masks_of(one, column)) for name, one in splits.items()}
+    both = columns.select(
+        splits, {rows.MEDIA: rows.MEDIA, column: "mask"}, source.name, may_miss=("mask",)
+    )
+    if all(_is_plain(split) for split in both.values()):
+        return dataclasses.replace(source, splits=both)
+    if rows.holds_bytes(_stored(splits, column)) and not _are_paths(both):
+        masks = {name: _structs(columns.values_of(one, "mask")) for name, one in both.items()}
     else:  # paths, which are those beside the table as the images' are
-        again = load_media(data, MASK, embedded, column)
-        made = {
-            name: _with_masks(one, columns.values_of(again.splits[name], rows.MEDIA))
-            for name, one in splits.items()
-        }
-    import datasets
-
+        again = load_media(data, MASK, embedded, column).splits
+        masks = {name: columns.values_of(again[name], rows.MEDIA) for name in both}
+    made = {name: columns.with_column(one, "mask", masks[name]) for name, one in both.items()}
     return dataclasses.replace(source, splits=datasets.DatasetDict(made))
 
 
@@ -86,15 +90,27 @@ def _stored(splits: "datasets.DatasetDict", column: str) -> "pa.DataType":
     return split.features.arrow_schema.field(column).type
 
 
-def _masks_of(split: "datasets.Dataset", column: str) -> "pa.ChunkedArray":
+def _is_plain(split: "datasets.Dataset") -> bool:
+    feature = split.features["mask"]
+    return isinstance(feature, dict) and set(feature) == {"bytes", "path"}
+
+
+def _are_paths(splits: "datasets.DatasetDict") -> bool:
+    """Return whether some mask has no content, but says where it is."""
+    import pyarrow.compute as pc
+
+    for split in splits.values():
+        for chunk in _structs(columns.values_of(split, "mask")).chunks:
+            content, path = chunk.flatten()
+            if pc.any(pc.and_(pc.is_null(content), pc.is_valid(path))).as_py():
+                return True
+    return False
+
+
+def _structs(masks: "pa.ChunkedArray") -> "pa.ChunkedArray":
     import pyarrow as pa
 
-    chunks = columns.values_of(split, column).chunks
-    return pa.chunked_array([rows.structs(chunk) for chunk in chunks])
-
-
-def _with_masks(split: "datasets.Dataset", masks: "pa.ChunkedArray") -> "datasets.Dataset":
-    return columns.with_column(split.select_columns([rows.MEDIA]), "mask", masks)
+    return pa.chunked_array([rows.structs(chunk) for chunk in masks.chunks])
 
 
 def classes_of(
@@ -163,6 +179,46 @@ def has_file(media: Any) -> bool:
     return media is not None and (media["bytes"] is not None or media["path"] is not None)
 
 
-def must_train(source: Source) -> None:
-    """Raise `UserError` where there is nothing to train on."""
-    must_have_train(source.splits, source.name)
+def with_masks(source: Source) -> "tuple[datasets.DatasetDict, tuple[str, ...]]":
+    """Return the splits without those of their rows that have no mask, which are told, and the
+    names of the splits that have none at all, which are as they were.
+
+    Raises `UserError` where no row has a mask, or none to train on.
+    """
+    import datasets
+    import numpy as np
+
+    kept, without = {}, []
+    for name, split in source.splits.items():
+        there = _have_masks(split)
+        if not there.any():
+            without.append(name)
+        elif not there.all():
+            lacking = np.flatnonzero(~there)
+            count = f"{len(lacking):,} image{'s'[: len(lacking) != 1]}"
+            first = int(lacking[0])
+            named = name_of(split[first][rows.MEDIA], first)
+            print_lines(
+                f"warning: {name} has {count} without a mask, left out; the first is {named}",
+                file=sys.stderr,
+            )
+            split = split.select(np.flatnonzero(there))
+        kept[name] = split
+    if "train" in without or len(without) == len(kept):
+        where = "train of " if len(without) < len(kept) else ""
+        raise UserError(f"{where}{source.name} has no masks: no row names or holds one")
+    return datasets.DatasetDict(kept), tuple(without)
+
+
+def _have_masks(split: "datasets.Dataset") -> "np.ndarray":
+    """Return which rows have a mask, bool [rows]."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    there = np.zeros(split.num_rows, np.bool_)
+    start = 0
+    for chunk in columns.values_of(split, "mask").chunks:
+        for part in chunk.flatten():  # which makes the fields of a null struct null
+            there[start : start + len(chunk)] |= np.asarray(pc.is_valid(part))
+        start += len(chunk)
+    return there

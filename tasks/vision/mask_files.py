@@ -25,8 +25,10 @@ ClassMap = npt.NDArray[np.uint8]
 MASK = MediaKind(
     name="mask",
     suffixes=frozenset({".bmp", ".gif", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff"}),
-    columns=("mask", "masks", "segmentation", "segmentation_mask", "semantic_mask", "seg_map")
-    + ("annotation", "annotations", "label_map", "label", "labels", "ground_truth", "gt"),
+    columns=(
+        *("mask", "masks", "segmentation", "segmentation_mask", "semantic_mask", "seg_map"),
+        *("annotation", "annotations", "label_map", "label", "labels", "ground_truth", "gt"),
+    ),
 )
 LOSSY = ("JPEG", "WEBP")
 GREY_STEPS = {"L;2": 85, "L;4": 17}  # by which Pillow makes 8 bits of fewer

@@ -83,9 +83,7 @@ def _matched(images: Mapping[Key, Path], masks: Mapping[Key, Path]) -> dict[Key,
     """Return the masks under the keys of their images, where an ending differs from these."""
     found: dict[Key, Path] = {}
     for (folders, name), file in masks.items():
-        bare = (
-            name.removesuffix(ending) for ending in ENDINGS if name.lower().endswith(ending)
-        )
+        bare = (name.removesuffix(ending) for ending in ENDINGS if name.lower().endswith(ending))
         keys = [(folders, one) for one in (name, *bare) if (folders, one) in images]
         found[keys[0] if keys else (folders, name)] = file
     return found

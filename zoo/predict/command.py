@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from tasks.inputs import FromFile, FromStream, Interactive, WithAttention, WithDraft
+from tasks.inputs import (
+    DrawsPredictions,
+    FromFile,
+    FromStream,
+    Interactive,
+    WithAttention,
+    WithDraft,
+)
 from tasks.printing import print_lines
 from tasks.writes import Writes
 from zoo.machine import output_file, places
@@ -17,6 +24,7 @@ from zoo.model.modality import modality_of
 from zoo.predict import live_text
 from zoo.predict.attention import AttentionPicture
 from zoo.predict.files import FORMATS, Sink, Written, open_sink, open_stdout
+from zoo.predict.pictures import PredictionPictures
 from zoo.predict.pipeline import PredictionPipeline, Predictor, are_weights
 
 if TYPE_CHECKING:
@@ -85,8 +93,11 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
         picture = None
         if isinstance(asked, WithAttention) and asked.attention is not None:
             picture = AttentionPicture(asked.attention, predictor, stack)
+        drawn = None
+        if isinstance(asked, DrawsPredictions):
+            drawn = PredictionPictures(asked, predictor.task)
         sink = stack.enter_context(opened)
-        _write(sink, inputs, predictor, task, args.batch_size, top_k, picture)
+        _write(sink, inputs, predictor, task, args.batch_size, top_k, picture, drawn)
 
 
 def _must_be_typed(asked: Interactive, args: "PredictArgs") -> None:
@@ -154,6 +165,7 @@ def _write(
     batch_size: int,
     top_k: int | None,
     picture: AttentionPicture | None,
+    drawn: PredictionPictures | None,
 ) -> None:
     kept: list[Mapping[str, Any]] = []  # inputs on their way through the model: at most a batch
 
@@ -162,8 +174,11 @@ def _write(
             kept.append(item)
             yield item
 
-    for reading in predictor.stream(passing(), batch_size=batch_size, top_k=top_k):
+    for prediction in predictor.typed(passing(), batch_size=batch_size):
         item = kept.pop(0)
+        reading = predictor.task.to_json(prediction, top_k)
+        if drawn:
+            reading |= drawn.write(item, prediction)
         sink.write(Written(task.show_input(item), item.get("others"), reading))
         if picture:
             picture.add(item, reading)
