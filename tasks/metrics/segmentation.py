@@ -21,11 +21,6 @@ from tasks.metrics.accumulator import Answer, MetricAccumulator, checked_ids, ro
 from tasks.metrics.arithmetic import Counts, Floats, Ints
 from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
-IGNORED = 255
-"""The class of pixels that count neither as right nor as wrong."""
-MOST_CLASSES = 255
-"""Of which a pixel can be, beside the ignored."""
-
 _NAN = float("nan")
 _Array = npt.NDArray[Any]
 
@@ -55,17 +50,22 @@ class SegmentationMetric(MetricAccumulator):
 
     cached = ("_sums",)
 
-    def __init__(self, classes: int) -> None:
-        """Start with no images; classes are 0 to `classes` - 1, 255 at most."""
-        self.classes = classes
+    def __init__(self, classes: int, ignored: int = 255) -> None:
+        """Start with no images.
+
+        Args:
+            classes: how many there are: 0 to `classes` - 1.
+            ignored: true class of the pixels that do not count.
+        """
+        self.classes, self.ignored = classes, ignored
         empty = np.empty(0, np.int64)
-        super().__init__(_Columns(empty, empty, empty, empty), classes)
+        super().__init__(_Columns(empty, empty, empty, empty), classes, ignored)
 
     def update(
         self, ids: _Array, predictions: Sequence[_Array], references: Sequence[_Array]
     ) -> None:
         """Count a batch: integers [b], and of each image the classes of its pixels, uint8 [height,
-        width]; pixels whose true class is `IGNORED` are left out.
+        width]; pixels whose true class is `ignored` are left out.
 
         Maps of two sizes, or a class beyond the last: ValueError.
         """
@@ -80,7 +80,7 @@ class SegmentationMetric(MetricAccumulator):
         """Return the codes of the pairs of an image that it has, and the pixels of each."""
         if predicted.shape != true.shape:
             raise ValueError(f"a prediction of {predicted.shape} for a mask of {true.shape}")
-        counted = true != IGNORED
+        counted = true != self.ignored
         said, truth = predicted[counted], true[counted].astype(np.int64)
         if len(truth) and max(int(said.max()), int(truth.max())) >= self.classes:
             raise ValueError(f"a class beyond the {self.classes} that there are")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks import arrays
-from tasks.metrics.segmentation import IGNORED
+from tasks.vision.class_table import IGNORED
 from tasks.vision.image_args import Colour
 from tasks.vision.mask_files import ClassMap
 

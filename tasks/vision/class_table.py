@@ -11,9 +11,12 @@ from typing import Any
 from tasks import json_files
 from tasks.data.cells import text_of
 from tasks.errors import UserError
-from tasks.metrics.segmentation import MOST_CLASSES
 from tasks.vision.image_args import Colour
 
+IGNORED = 255
+"""The class of pixels that count neither as right nor as wrong."""
+MOST_CLASSES = 255
+"""Of which a pixel can be, beside the ignored."""
 IGNORE = "ignore"
 """The name, in a file of classes, of what is no class: its pixels are left out."""
 MOST_VALUE = 65535  # of a mask of 16 bits
@@ -89,7 +92,8 @@ class _Row:
 def _of_lines(path: Path) -> list[_Row]:
     lines = text_of(path).splitlines()
     separator = ":" if path.name.lower() == "labelmap.txt" else ","
-    rows, header = [], None
+    rows: list[_Row] = []
+    header: list[str] | None = None
     for number, line in enumerate(lines, start=1):
         cells = [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
         if not any(cells):

@@ -13,11 +13,10 @@ from tasks.data.source import load as load_data
 from tasks.errors import UserError
 from tasks.media import files, rows
 from tasks.media.source import BadFile, load_media, name_of
-from tasks.metrics.segmentation import IGNORED, MOST_CLASSES
 from tasks.paths import expanded
 from tasks.printing import print_lines
 from tasks.vision import class_table, mask_files, mask_folders
-from tasks.vision.class_table import ClassTable
+from tasks.vision.class_table import IGNORED, MOST_CLASSES, ClassTable
 from tasks.vision.images import IMAGE
 from tasks.vision.mask_files import MASK
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 CLASS_FILES = ("classes.txt", "classes.csv", "classes.json", "labelmap.txt", "class_dict.csv")
 """Names of files at the root of a folder of data that list its classes."""
 ROWS_A_JOB = 32
+LOOKED_AT = 100  # values of a column that say whether it has paths
 
 Load = Callable[[], "datasets.DatasetDict"]
 
@@ -75,14 +75,30 @@ def load(data: DataArgs, embedded: Load, image_column: str | None, mask: str | N
 def _mask_column(splits: "datasets.DatasetDict", asked: str | None, where: str) -> str:
     names = [name for name in columns.names_of(splits) if name != rows.MEDIA]
     try:
-        return columns.find_column(names, asked, MASK.columns, "mask", where)
-    except UserError as error:
-        if asked is not None or names not in ([], ["label"]):
+        column = columns.find_column(names, asked, MASK.columns, "mask", where)
+    except UserError:
+        if asked is not None or names:
             raise
-        raise UserError(
-            f"{where} has images and no masks: put the masks beside them (images/cat.jpg and"
-            " masks/cat.png), or give a table with a column of each"
-        ) from error
+        raise _no_masks(where) from None
+    if asked is None and _are_names(splits, column):  # as in a folder by label
+        raise _no_masks(where)
+    return column
+
+
+def _are_names(splits: "datasets.DatasetDict", column: str) -> bool:
+    """Return whether a column has texts of which none can be the name of a mask's file."""
+    if not rows.is_text(_stored(splits, column)):
+        return False
+    split = next(iter(splits.values()))
+    values = split[:LOOKED_AT][column]
+    return not any(Path(str(value)).suffix.lower() in MASK.suffixes for value in values)
+
+
+def _no_masks(where: str) -> UserError:
+    return UserError(
+        f"{where} has images and no masks: put the masks beside them (images/cat.jpg and"
+        " masks/cat.png), or give a table with a column of each"
+    )
 
 
 def _stored(splits: "datasets.DatasetDict", column: str) -> "pa.DataType":

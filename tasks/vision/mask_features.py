@@ -108,10 +108,11 @@ class MaskFeatures(Viewed):
 
     def _row(self, i: int) -> dict[str, Any]:
         array = self.decoded.get(i)
-        row = {"sample_id": i, "image": array[:, :, :-1], "mask": array[:, :, -1]}
+        mask = array[:, :, -1]
+        row = {"sample_id": i, "image": array[:, :, :-1], "mask": mask}
         if self._view is not None:
             return row | {"view": self._view}
-        whole = row["mask"] if self.pair.whole else self._mask(i)
+        whole = mask if self.pair.whole else self._mask(i)
         return row | {"original": np.ascontiguousarray(whole), "size": whole.shape}
 
     def _mask(self, i: int) -> ClassMap:

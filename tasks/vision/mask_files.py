@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.media.source import BadFile, MediaKind
-from tasks.metrics.segmentation import IGNORED
 from tasks.vision import images
-from tasks.vision.class_table import ClassTable
+from tasks.vision.class_table import IGNORED, ClassTable
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage

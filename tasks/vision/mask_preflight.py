@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.data.label_checks import warning
-from tasks.metrics.segmentation import IGNORED
 from tasks.preflight import Finding
 from tasks.vision import image_preflight
+from tasks.vision.class_table import IGNORED
 from tasks.vision.image_args import ImageArgs
 
 if TYPE_CHECKING:

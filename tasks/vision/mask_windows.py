@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tasks.metrics.segmentation import IGNORED
 from tasks.randomness import SampleRandom
 from tasks.vision import class_maps
+from tasks.vision.class_table import IGNORED
 from tasks.vision.image_args import Colour
 
 Ints = npt.NDArray[np.int64]
@@ -36,7 +36,8 @@ def drawn(rows: Sequence[Mapping[str, Any]], draws: SampleRandom, window: int) -
     shapes = np.array([row["image"].shape[:2] for row in rows], np.int64)
     room = np.maximum(shapes - window, 0) + 1
     shares = np.stack([draws.uniform("window y"), draws.uniform("window x")], axis=1)
-    return np.minimum((shares * room).astype(np.int64), room - 1)
+    places: Ints = np.minimum((shares * room).astype(np.int64), room - 1)
+    return places
 
 
 def cut(

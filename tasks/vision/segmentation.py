@@ -12,23 +12,18 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-
 from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
 from tasks.data.labels import leave_out
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.media import items
-from tasks.metrics.segmentation import IGNORED
 from tasks.metrics.spec import metric_spec
 from tasks.printing import python_literal
-from tasks.vision import class_maps, image_classification, mask_data
+from tasks.vision import image_classification
 from tasks.vision.augment_args import AugmentArgs
-from tasks.vision.class_table import ClassTable
+from tasks.vision.class_table import IGNORED, ClassTable
 from tasks.vision.image_args import ImageArgs, side_of
 from tasks.vision.image_classification import DIMS, ImageClassification
-from tasks.vision.mask_features import MaskFeatures, Pair
-from tasks.vision.mask_files import ClassMap
 from tasks.vision.segmentation_args import EXAMPLE_INPUT, Args, Inputs
 
 if TYPE_CHECKING:
@@ -36,11 +31,14 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     import datasets
+    import numpy as np
     from torch import Tensor, nn
 
     from tasks.base import Features, WrongPrediction
     from tasks.metrics.segmentation import SegmentationMetric
     from tasks.preflight import Finding
+    from tasks.vision.mask_features import Pair
+    from tasks.vision.mask_files import ClassMap
 
 __all__ = ["EXAMPLE_INPUT", "Args", "Inputs", "Segmentation", "SegmentationPrediction"]
 
@@ -55,7 +53,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["Segmentation", Examples]:
 
     Raises `UserError` where there are no masks, or nobody can say what is in them.
     """
-    from tasks.vision import value_ranges
+    from tasks.vision import mask_data, value_ranges
 
     source = _load(args, data)
     must_have_train(source.splits, source.name)
@@ -77,6 +75,8 @@ def for_evaluation(
     """Return one split as a trained task reads it; see `tasks.data.source.choose_split`."""
     import datasets
 
+    from tasks.vision import mask_data
+
     source = _load(task.args, data)
     splits, without = mask_data.with_masks(source)
     chosen, every = choose_split(source, splits, None, data, split, trained_on, without)
@@ -85,12 +85,14 @@ def for_evaluation(
 
 
 def _load(args: Args, data: DataArgs) -> Source:
+    from tasks.vision import mask_data
     from tasks.vision.embedded import scenes
 
     return mask_data.load(data, scenes.load, args.image_column, args.mask_column)
 
 
 def _classes(args: Args, data: DataArgs, train: "datasets.Dataset") -> ClassTable:
+    from tasks.vision import mask_data
     from tasks.vision.embedded import scenes
 
     if data.data == "embedded" and args.classes is None:
@@ -135,7 +137,7 @@ def from_config(config: Mapping[str, Any]) -> "Segmentation":
 class SegmentationPrediction:
     """The class of each pixel of an image, uint8 [height, width] at the image's own size."""
 
-    classes: ClassMap
+    classes: "ClassMap"
 
 
 @dataclass(frozen=True)
@@ -223,9 +225,13 @@ class Segmentation(Bindable):
 
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """Return the images and masks of one split, decoded, in memory where they fit."""
+        from tasks.vision.mask_features import MaskFeatures
+
         return MaskFeatures(examples, self._pair(), cache_key)
 
-    def _pair(self) -> Pair:
+    def _pair(self) -> "Pair":
+        from tasks.vision.mask_features import Pair
+
         return Pair(
             self.images,
             self.table,
@@ -281,6 +287,7 @@ class Segmentation(Bindable):
         pixel does not count, or counts in another window), and of rows without a view masks, of
         each image the classes at its own size, uint8 [height, width].
         """
+        import numpy as np
         import torch
 
         from tasks.randomness import SampleRandom
@@ -301,6 +308,8 @@ class Segmentation(Bindable):
 
     def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """See `tasks.base.PredictsArrays`; of rows without a view."""
+        import numpy as np
+
         from tasks.vision import mask_windows
 
         sizes = np.array([row["size"] for row in rows], np.int64).reshape(-1, 2)
@@ -326,6 +335,8 @@ class Segmentation(Bindable):
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Return the logits of the pixels, float32 [n, classes, h, w]; of many windows a few at a
         time."""
+        from tasks import arrays
+
         count = 0 if batch.windows is None else len(batch.windows)
         if count <= WINDOWS:
             return super().forward(model, batch)
@@ -335,12 +346,7 @@ class Segmentation(Bindable):
             for part in parts
         ]
         logits = [super(Segmentation, self).forward(model, one)["logits"] for one in batches]
-        if isinstance(logits[0], np.ndarray):
-            joined: Any = np.concatenate(logits)
-            return {"logits": joined}
-        import torch
-
-        return {"logits": torch.cat(logits)}
+        return {"logits": arrays.module_of(logits[0]).concatenate(logits)}
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Return the cross entropy summed over the pixels that count, and how many these are.
@@ -368,6 +374,7 @@ class Segmentation(Bindable):
     ) -> list[SegmentationPrediction]:
         """Return the class of each pixel of each image, at the image's own size."""
         from tasks import arrays
+        from tasks.vision import class_maps
 
         logits = (self.forward(model, batch) if outputs is None else outputs)["logits"]
         assert batch.sizes is not None, "images that are predicted have a size"
@@ -387,7 +394,7 @@ class Segmentation(Bindable):
             found.append(SegmentationPrediction(class_maps.of_logits(whole, height, width)))
         return found
 
-    def references(self, batch: Batch) -> list[ClassMap]:
+    def references(self, batch: Batch) -> "list[ClassMap]":
         """Return the true class of each pixel of each image, uint8 [height, width]."""
         from tasks import arrays
 
@@ -413,6 +420,8 @@ class Segmentation(Bindable):
     def errors(self, seen: Evaluated[SegmentationPrediction]) -> "Sequence[WrongPrediction]":
         """Return the images with wrong pixels: mean loss of a pixel, id, and the commonest
         confusion, true class and predicted one."""
+        import numpy as np
+
         assert seen.loss.terms is not None
         found = []
         rows = zip(seen.loss.terms.tolist(), seen.batch.ids.tolist(), strict=True)
@@ -432,7 +441,7 @@ class Segmentation(Bindable):
 
     def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
         """Draw a row of the features as a picture, under the colours of its mask."""
-        from tasks.vision import draw
+        from tasks.vision import class_maps, draw
 
         image = row["image"]
         if "mask" in row:
@@ -444,6 +453,8 @@ class Segmentation(Bindable):
     ) -> dict[str, Any]:
         """Return the classes that an image has, those of most pixels first, and the share of its
         pixels that each has; the first `top_k` of them."""
+        import numpy as np
+
         pixels = np.bincount(prediction.classes.ravel(), minlength=len(self.labels))
         order = [int(i) for i in np.argsort(-pixels, kind="stable") if pixels[i]][:top_k]
         shares = pixels / prediction.classes.size

@@ -55,21 +55,10 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
     if isinstance(asked, Interactive) and asked.interactive:
         _must_be_typed(asked, args)
     form = format_of(output, args.format)
+    drawn = PredictionPictures(asked) if isinstance(asked, DrawsPredictions) else None
     with ExitStack() as stack:
         task = importlib.import_module(entry.task)
-        predictor: PredictionPipeline
-        where = (args.device, args.threads)
-        if args.zero_shot:
-            from zoo.predict.zero_shot import ZeroShot
-
-            weights = str(args.checkpoint)
-            predictor = ZeroShot(entry, weights, args.labels, args.template, *where)
-        elif are_weights(entry, str(args.checkpoint)):
-            weights = str(args.checkpoint)
-            predictor = Predictor.of_weights(entry, weights, *where, deployment=args.deployment)
-        else:
-            settings = (args.device, entry, args.deployment, args.threads)
-            predictor = Predictor(args.checkpoint, *settings)
+        predictor = _opened(entry, args)
         predictor.task = task.for_prediction(predictor.task, asked)
         top_k = args.top_k
         if isinstance(predictor.task, Writes):  # which draws among so many
@@ -93,11 +82,20 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
         picture = None
         if isinstance(asked, WithAttention) and asked.attention is not None:
             picture = AttentionPicture(asked.attention, predictor, stack)
-        drawn = None
-        if isinstance(asked, DrawsPredictions):
-            drawn = PredictionPictures(asked, predictor.task)
         sink = stack.enter_context(opened)
         _write(sink, inputs, predictor, task, args.batch_size, top_k, picture, drawn)
+
+
+def _opened(entry: "Entry", args: "PredictArgs") -> PredictionPipeline:
+    """Return what predicts: a checkpoint, weights as they are, or weights without labels."""
+    where, weights = (args.device, args.threads), str(args.checkpoint)
+    if args.zero_shot:
+        from zoo.predict.zero_shot import ZeroShot
+
+        return ZeroShot(entry, weights, args.labels, args.template, *where)
+    if are_weights(entry, weights):
+        return Predictor.of_weights(entry, weights, *where, deployment=args.deployment)
+    return Predictor(args.checkpoint, args.device, entry, args.deployment, args.threads)
 
 
 def _must_be_typed(asked: Interactive, args: "PredictArgs") -> None:
@@ -178,7 +176,7 @@ def _write(
         item = kept.pop(0)
         reading = predictor.task.to_json(prediction, top_k)
         if drawn:
-            reading |= drawn.write(item, prediction)
+            reading |= drawn.write(predictor.task, item, prediction)
         sink.write(Written(task.show_input(item), item.get("others"), reading))
         if picture:
             picture.add(item, reading)

@@ -15,23 +15,23 @@ class PredictionPictures:
     name, those that come later have a number behind it.
     """
 
-    def __init__(self, asked: DrawsPredictions, task: Any) -> None:
+    def __init__(self, asked: DrawsPredictions) -> None:
         """Look at the folders, before any work. Raises `UserError` for one that can't be written
         to."""
-        self._asked, self._task = asked, task
+        self._asked = asked
         self._folders = dict(asked.folders())
         for name, folder in self._folders.items():
             places.check_folder(f"`{name}`", folder)
         self._taken: set[str] = set()
 
-    def write(self, item: Mapping[str, Any], prediction: Any) -> dict[str, str]:
-        """Write the pictures of a prediction, and return the path of each by the name of its
-        flag."""
+    def write(self, task: Any, item: Mapping[str, Any], prediction: Any) -> dict[str, str]:
+        """Write the pictures of a prediction of a task for an input, and return the path of each by
+        the name of its flag."""
         if not self._folders:
             return {}
         stem = self._free(Path(str(item["name"])).stem)
         found = {}
-        for name, content in self._asked.pictures(self._task, item, prediction).items():
+        for name, content in self._asked.pictures(task, item, prediction).items():
             path = self._folders[name] / f"{stem}.png"
             with output_file.replacing(path, f"`{name}`") as file:
                 file.write(content)

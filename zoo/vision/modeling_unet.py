@@ -106,7 +106,7 @@ class UnetModel(UnetPreTrainedModel):
         if stride > 1:
             self.stem = nn.Conv2d(inputs, widths[0], stride, stride=stride)
             inputs = widths[0]
-        self.down = nn.ModuleList(
+        self.layers = nn.ModuleList(
             UnetBlock(before, width, *how)
             for before, width in zip((inputs, *widths[:-1]), widths, strict=True)
         )
@@ -128,21 +128,19 @@ class UnetModel(UnetPreTrainedModel):
         """Return features [b, widths[0], h / stem_stride, w / stem_stride] of images [b, channels,
         h, w].
 
-        Height and width are multiples of stem_stride * 2 ** (scales - 1). Hidden states are the
-        features of each scale on the way down, and of each on the way up.
+        Height and width are multiples of stem_stride * 2 ** (scales - 1). Hidden states are what
+        goes into each scale on the way down, before it is pooled, and those features.
         """
         states = self.hidden_states_list(output_hidden_states, output_attentions)
         x = self.stem(pixel_values)
         skipped: list[Tensor] = []
-        for i, block in enumerate(self.down):
-            x = block(self.pool(x) if i else x)
-            skipped.append(x)
+        for i, layer in enumerate(self.layers):
             if states is not None:
                 states.append(x)
-        for i, up in enumerate(self.up):
-            x = up(x, skipped[-2 - i])
-            if states is not None and i < len(self.up) - 1:
-                states.append(x)
+            x = layer(self.pool(x) if i else x)
+            skipped.append(x)
+        for up, features in zip(self.up, skipped[-2::-1], strict=True):
+            x = up(x, features)
         return BaseModelOutput(last_hidden_state=x, hidden_states=hidden_states(states, x))
 
 

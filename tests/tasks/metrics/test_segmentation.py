@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from tasks.errors import UserError
 from tasks.metrics import intervals
-from tasks.metrics.segmentation import IGNORED, SegmentationMetric
+from tasks.metrics.segmentation import SegmentationMetric
+
+IGNORED = 255
 
 
 def maps(seed: int, images: int, classes: int, wrong: float = 0.4) -> tuple[list, list]:

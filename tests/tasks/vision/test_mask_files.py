@@ -8,9 +8,8 @@ import pytest
 from PIL import Image
 
 from tasks.media.source import BadFile
-from tasks.metrics.segmentation import IGNORED
 from tasks.vision import class_table, mask_files
-from tasks.vision.class_table import ClassTable
+from tasks.vision.class_table import IGNORED, ClassTable
 
 CLASSES = np.array([[0, 1, 2], [3, 1, 255]], np.uint8)
 PALETTE = [10, 20, 30, 200, 0, 0, 0, 200, 0, 0, 0, 200] + [7] * (252 * 3)

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,20 +13,24 @@ from torch import nn
 from torch.nn import functional as F
 
 from tasks.errors import UserError
-from tasks.metrics.segmentation import IGNORED
 from tasks.randomness import EpochView
 from tasks.vision import class_maps
-from tasks.vision.class_table import ClassTable
+from tasks.vision.class_table import IGNORED, ClassTable
 from tasks.vision.segmentation import Args, Segmentation, dice_losses
-from zoo.vision.image_processor import make_processor
 
 NAMES = ("ground", "thing", "other")
 TABLE = ClassTable(NAMES, (0, 1, 2))
 
 
+def processor(size: int) -> Any:
+    """All that a task asks of one."""
+    square = {"height": size, "width": size}
+    return SimpleNamespace(size=square, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+
+
 def task_of(size: int = 16, **args: Any) -> Segmentation:
     task = Segmentation(Args(**args), NAMES, TABLE)
-    return task.bind_for_training(make_processor(size), 0)
+    return task.bind_for_training(processor(size), 0)
 
 
 def rows(task: Segmentation, count: int = 5, view: EpochView | None = None) -> list[dict[str, Any]]:
@@ -258,5 +263,5 @@ def test_a_checkpoint_gives_the_same_task() -> None:
 
     coloured = ClassTable(NAMES, (3, 7, 9), ((0, 0, 0), (1, 2, 3), (4, 5, 6)), ((9, 9, 9),))
     task = Segmentation(Args(windows=True, value_range=(0, 4095)), NAMES, coloured)
-    task = task.bind_for_training(make_processor(16), 0)
+    task = task.bind_for_training(processor(16), 0)
     assert segmentation.from_config(json.loads(json.dumps(task.config()))) == task
