@@ -1,8 +1,10 @@
-"""segformer_seg: a transformer that gives every pixel of an image its class, pretrained or from
-scratch.
+"""segformer_seg: a transformer that gives every pixel of an image its class, from scratch or
+pretrained.
 
 Xie et al. 2021, "SegFormer: Simple and Efficient Design for Semantic Segmentation with
-Transformers". Any other that transformers' AutoModelForSemanticSegmentation takes can be named.
+Transformers". Any other that transformers' AutoModelForSemanticSegmentation takes can be named,
+such as the presets: BEiT (Bao et al. 2022). NVIDIA's own weights of SegFormer
+(nvidia/segformer-b0-finetuned-ade-512-512) are for research only, and so no preset.
 
 It has run with small random weights only: the pretrained ones have not been at hand.
 """
@@ -13,14 +15,12 @@ from dataclasses import dataclass
 from tasks.bounds import Bounded, Count
 from zoo.model.entry import Entry, Preset
 
-NVIDIA = "NVIDIA Source Code License (research only)"
-
 
 @dataclass(frozen=True)
 class Options(Bounded):
     """What only this model has."""
 
-    model: str = "segformer-b0"
+    model: str = "none"
     """pretrained weights: a preset, a folder, or a Hub id; none: a new SegFormer, shaped by what
     follows"""
     image_size: Count | None = None
@@ -38,7 +38,7 @@ ENTRY = Entry(
     name="segformer_seg",
     module="zoo.vision.segformer_seg",
     task="tasks.vision.segmentation",
-    summary="SegFormer (or any other of transformers) that gives every pixel of an image its class",
+    summary="SegFormer (any other of transformers, too) that gives every pixel its class",
     network="zoo.vision.pretrained_segmenter",
     modality="zoo.vision.modality",
     options=Options,
@@ -46,16 +46,14 @@ ENTRY = Entry(
         "num_train_epochs": 20.0,
         "per_device_train_batch_size": 8,
         "per_device_eval_batch_size": 16,
-        "learning_rate": 6e-5,
+        "learning_rate": 1e-3,
         "weight_decay": 0.01,
         "warmup_steps": 0.1,
     },
+    finetune_recipe={"learning_rate": 6e-5},
     presets={
-        "segformer-b0": Preset(repo="nvidia/segformer-b0-finetuned-ade-512-512", license=NVIDIA),
-        "segformer-b2": Preset(repo="nvidia/segformer-b2-finetuned-ade-512-512", license=NVIDIA),
-        "mit-b0": Preset(repo="nvidia/mit-b0", license=NVIDIA),
+        "beit-base": Preset(repo="microsoft/beit-base-finetuned-ade-640-640", license="Apache-2.0"),
     },
-    default_preset="segformer-b0",
 )
 
 if __name__ == "__main__":
