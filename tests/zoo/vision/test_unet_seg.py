@@ -13,7 +13,19 @@ from tests.cli import run_cli
 from tests.finetuning import Run
 from zoo.vision.unet_seg import ENTRY
 
-SMALL = ("--widths", 8, 16, "--image_size", 16, "--report_to", "none", "--logging_steps", 1)
+SMALL = (
+    "--widths",
+    8,
+    16,
+    "--stem_stride",
+    1,
+    "--image_size",
+    16,
+    "--report_to",
+    "none",
+    "--logging_steps",
+    1,
+)
 
 
 def finetune(folder: Path, data: Path, *flags: object) -> Run:
