@@ -17,6 +17,7 @@ from zoo.tabular.table_processor import TableFeatureExtractor
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification, CnnModel
 from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining, MaeModel
 from zoo.vision.modeling_mlp import MlpConfig, MlpForImageClassification, MlpModel
+from zoo.vision.modeling_unet import UnetConfig, UnetForSemanticSegmentation, UnetModel
 from zoo.vision.modeling_vae import VaeConfig, VaeForPreTraining, VaeModel
 
 __all__ = [
@@ -46,6 +47,9 @@ __all__ = [
     "TableMlpConfig",
     "TableMlpForPrediction",
     "TableMlpModel",
+    "UnetConfig",
+    "UnetForSemanticSegmentation",
+    "UnetModel",
     "VaeConfig",
     "VaeForPreTraining",
     "VaeModel",

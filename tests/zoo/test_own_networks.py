@@ -61,6 +61,10 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         "linear": {"hidden_sizes": ()},
         "grey": {"num_channels": 1, "hidden_act": "tanh", "initialization": "xavier"},
     },
+    "zoo_unet": {
+        "strided": {"stem_stride": 2, "norm": "group"},
+        "elu": {"hidden_act": "elu", "initialization": "xavier"},
+    },
     "zoo_stream": {"stacked": {"stacked_frames": 3, "chunk_frames": 6, "initialization": "he"}},
     "zoo_rnn": {
         "gru": {"cell": "gru", "pooling": "last"},
@@ -144,6 +148,10 @@ def inputs_of(model: Any, lengths: tuple[int, ...] = (24, 9, 17)) -> dict[str, T
 def labels_of(model: Any) -> dict[str, Tensor]:
     if "labels" not in inspect.signature(model.forward).parameters:
         return {}
+    if type(model).__name__.endswith("ForSemanticSegmentation"):
+        pixels = torch.arange(3 * model.config.image_size**2) % 4  # 3: ignored, as 255 is
+        shape = (3, model.config.image_size, model.config.image_size)
+        return {"labels": pixels.masked_fill(pixels == 3, 255).view(shape)}
     if type(model).__name__.endswith("ForCTC"):
         return {"labels": torch.tensor([[1, 2], [3, -100], [4, 1]])}
     return {"labels": torch.tensor([0, 1, 2])}

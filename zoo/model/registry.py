@@ -22,6 +22,8 @@ MODULES = (
     "zoo.vision.mae",
     "zoo.vision.vae",
     "zoo.tabular.mlp_tab",
+    "zoo.vision.unet_seg",
+    "zoo.vision.segformer_seg",
     "zoo.speech.kws_cls",
     "zoo.speech.conformer_ctc",
     "zoo.speech.stream_ctc",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import datasets
 
 SAMPLED = 64  # images whose size decides
+OURS = ("ViTImageProcessor", "SegformerImageProcessor")  # that `make_processor` has made
 LARGEST = 224  # side of a new network's input where the images are larger
 
 
@@ -50,6 +51,16 @@ def make_processor(
     return ViTImageProcessor(
         **sizes, image_mean=list(mean), image_std=list(std), do_convert_rgb=True, **kept
     )
+
+
+def segmentation_processor(processor: Any) -> Any:
+    """Return an image processor as `make_processor` makes it, of the kind whose models' logits
+    transformers' pipeline makes masks of."""
+    from transformers import SegformerImageProcessor
+
+    settings = processor.to_dict()
+    settings.pop("image_processor_type", None)
+    return SegformerImageProcessor(**settings)
 
 
 def processor_of_weights(folder: "Path", args: ImageArgs) -> Any | None:
@@ -128,7 +139,7 @@ def load_settings(folder: "Path") -> Any:
     if not (folder / PROCESSOR).is_file():
         return load_processor(folder)
     settings = loading.load_json(folder, PROCESSOR)
-    if settings.get("image_processor_type") != "ViTImageProcessor":
+    if settings.get("image_processor_type") not in OURS:
         return load_processor(folder)
     found = SimpleNamespace(**settings)
     with loading.told(folder, "image processor"):
