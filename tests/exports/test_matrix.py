@@ -21,10 +21,10 @@ QUICK = {
 """One model a domain, in every run of the tests; texts by a transformer are in test_onnx."""
 KINDS = {
     "mae": {"logits": "image"},
-    **dict.fromkeys(
-        ("t5_seq2seq", "whisper_asr"),
-        {"logits": "logits", "encoder_last_hidden_state": "hidden_state"},
-    ),
+    **{
+        name: {"logits": "logits", "encoder_last_hidden_state": "hidden_state"}
+        for name in ("t5_seq2seq", "whisper_asr")
+    },
 }
 """What the outputs of a model are, where it has not logits alone."""
 CELLS = [

@@ -35,6 +35,7 @@ from zoo.serve.model import BatchingModel, Work
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.slow  # what is exported here; that of Whisper, by the same code, is quick
 MODEL = "zoo.nlp.t5_seq2seq"
 SOURCES = ("the cat sees a dog", "", "a small red bird likes the old tree", "图")
 LONGEST, LONGEST_TEXT = 48, 32
@@ -223,7 +224,6 @@ class Timed:
         self.speedup = self.median = Estimate(value, between, 5)
 
 
-@pytest.mark.slow
 def test_quantized_weights_write_and_are_measured(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,16 +291,13 @@ def _rows_are_not_reordered(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(OnnxEncoderDecoder, "reorder", wrong)
 
 
-def _a_token_is_lost(patch: pytest.MonkeyPatch) -> None:
+def _late_tokens_are_others(patch: pytest.MonkeyPatch) -> None:
     step = OnnxEncoderDecoder.step
 
     def wrong(self: Any, session: Session, tokens: np.ndarray) -> np.ndarray:
         logits = step(self, session, tokens)
-        if session.state["past_key_0"].shape()[2] == LONGEST_TEXT - 2:
-            for name in ("past_key_0", "past_value_0"):
-                array = session.state[name].numpy()[:, :, 9:]
-                session.state[name] = onnx_generation.ort_value(array)
-        return logits
+        late = session.state["past_key_0"].shape()[2] > LONGEST_TEXT - 6
+        return -logits if late else logits
 
     patch.setattr(OnnxEncoderDecoder, "step", wrong)
 
@@ -310,7 +307,7 @@ def _a_token_is_lost(patch: pytest.MonkeyPatch) -> None:
     [
         (_padding_is_seen, "batch 7"),
         (_rows_are_not_reordered, "3 beams"),
-        (_a_token_is_lost, f"batch 1, {LONGEST} tokens"),
+        (_late_tokens_are_others, f"batch 1, {LONGEST} tokens"),
     ],
 )
 def test_a_fault_is_found(
@@ -354,16 +351,7 @@ def _network(kind: str) -> Any:
     return model
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "bart",
-        *(
-            pytest.param(kind, marks=pytest.mark.slow)
-            for kind in ("t5", "mt5", "umt5", "marian", "pegasus")
-        ),
-    ],
-)
+@pytest.mark.parametrize("kind", ["bart", "t5", "mt5", "umt5", "marian", "pegasus"])
 def test_other_networks(kind: str, tmp_path: Path) -> None:
     """Learned, drawn and relative positions, and a token that every text begins with."""
     model, source = _network(kind), _network(kind)

@@ -285,8 +285,8 @@ def _text(rows: np.ndarray, pad: int) -> list[list[int]]:
 
 def right_padded(sources: Sequence[Sequence[int]], pad: int) -> dict[str, np.ndarray]:
     """Return input_ids and attention_mask int64 [sources, n] of sources, padded at the end."""
-    reversed_ = left_padded([source[::-1] for source in sources], pad)
-    return {name: np.ascontiguousarray(array[:, ::-1]) for name, array in reversed_.items()}
+    turned = left_padded([source[::-1] for source in sources], pad)
+    return {name: array[:, ::-1].copy() for name, array in turned.items()}
 
 
 def _until(row: list[int], stops: set[int]) -> list[int]:
