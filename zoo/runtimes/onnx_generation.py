@@ -17,7 +17,7 @@ import numpy as np
 from tasks.arrays import to_numpy
 from tasks.errors import UserError
 from zoo.generation import decoding
-from zoo.generation.decoding import Decoding, SpecialTokens
+from zoo.generation.decoding import Decoding, SpecialTokens, from_config
 from zoo.generation.session import Ids, Session
 from zoo.generation.target_writer import TargetWriter
 from zoo.runtimes.artifacts import Artifact
@@ -121,7 +121,7 @@ class OnnxGenerativeRunner(GenerativeRunner):
     @cached_property
     def _config(self) -> tuple[SpecialTokens, Decoding]:
         where = self.folder / decoding.FILE
-        return decoding.from_config(self.own_config, where, has_encoder=ENCODER in self.stages)
+        return from_config(self.own_config, where, has_encoder=ENCODER in self.stages)
 
     @property
     def special_tokens(self) -> SpecialTokens:

@@ -66,6 +66,7 @@ def test_a_file_that_is_written_meanwhile(folder: Path, monkeypatch: pytest.Monk
             file.write("\none more")
         return found
 
+    (folder / "train.en").write_text("of its own\n\na line")
     with monkeypatch.context() as patch, pytest.raises(UserError, match="was written to while it"):
         patch.setattr(pair_files, "lines_of", written)
         load(f"{folder}/train.en,{folder}/train.fr")

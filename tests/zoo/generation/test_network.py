@@ -100,7 +100,7 @@ def test_what_is_suppressed_is_what_transformers_suppresses() -> None:
 
 
 @pytest.mark.parametrize("beams", [1, 3])
-@pytest.mark.parametrize("forced", [None, 7])
+@pytest.mark.parametrize("forced", [None, 9])
 @pytest.mark.parametrize("kind", ["bart", "t5"])
 def test_texts_from_sources(kind: str, forced: int | None, beams: int) -> None:
     """Among them those that all begin with a token, which counts where beams are compared."""
