@@ -100,8 +100,7 @@ def test_what_is_suppressed_is_what_transformers_suppresses() -> None:
 
 
 @pytest.mark.parametrize("beams", [1, 3])
-@pytest.mark.parametrize("forced", [None, 9])
-@pytest.mark.parametrize("kind", ["bart", "t5"])
+@pytest.mark.parametrize(("kind", "forced"), [("bart", None), ("bart", 9), ("t5", None)])
 def test_texts_from_sources(kind: str, forced: int | None, beams: int) -> None:
     """Among them those that all begin with a token, which counts where beams are compared."""
     model, inputs = network(kind), inputs_of(kind)
