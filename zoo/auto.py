@@ -13,6 +13,7 @@ from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC, Conf
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification, KwsModel
 from zoo.speech.modeling_stream import StreamConfig, StreamForCTC, StreamModel
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification, CnnModel
+from zoo.vision.modeling_fcos import FcosConfig, FcosForObjectDetection, FcosModel
 from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining, MaeModel
 
 __all__ = [
@@ -22,6 +23,9 @@ __all__ = [
     "ConformerConfig",
     "ConformerForCTC",
     "ConformerModel",
+    "FcosConfig",
+    "FcosForObjectDetection",
+    "FcosModel",
     "KwsConfig",
     "KwsForAudioClassification",
     "KwsModel",

@@ -1,5 +1,5 @@
-"""Boxes predicted at points of a pyramid of feature maps: which point learns which box, and how well
-it predicts it.
+"""Boxes predicted at the points of a feature pyramid: which point learns which box, and how well it
+predicts it.
 
 Tian et al. 2019, "FCOS: Fully Convolutional One-Stage Object Detection", section 3, with the centre
 sampling of its journal version (Tian et al. 2020, "FCOS: A Simple and Strong Anchor-Free Object

@@ -42,6 +42,9 @@ SMALL: dict[str, Any] = {
     "decoder_heads": 2,
     "hidden_dropout_prob": 0.0,
     "num_labels": 3,
+    "head_layers": 1,
+    "backbone_args": {"channels": (8, 8, 8, 8), "layers": (1, 1, 1, 1), "stem_width": 4}
+    | {"stem_type": "deep", "norm_layer": "groupnorm1"},
 }
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "zoo_cnn": {
@@ -130,9 +133,12 @@ def inputs_of(model: Any, lengths: tuple[int, ...] = (24, 9, 17)) -> dict[str, T
     return {"input_features": features * mask.unsqueeze(-1), "attention_mask": mask}
 
 
-def labels_of(model: Any) -> dict[str, Tensor]:
+def labels_of(model: Any) -> dict[str, Any]:
     if "labels" not in inspect.signature(model.forward).parameters:
         return {}
+    if type(model).__name__.endswith("ForObjectDetection"):
+        box = {"class_labels": torch.tensor([1]), "boxes": torch.tensor([[0.5, 0.5, 0.6, 0.8]])}
+        return {"labels": [box] * 3}
     if type(model).__name__.endswith("ForCTC"):
         return {"labels": torch.tensor([[1, 2], [3, -100], [4, 1]])}
     return {"labels": torch.tensor([0, 1, 2])}

@@ -19,6 +19,7 @@ MODULES = (
     "zoo.vision.resnet_cls",
     "zoo.vision.vit_cls",
     "zoo.vision.mae",
+    "zoo.vision.fcos_det",
     "zoo.speech.kws_cls",
     "zoo.speech.conformer_ctc",
     "zoo.speech.stream_ctc",

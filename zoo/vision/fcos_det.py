@@ -6,7 +6,7 @@ Pyramid Networks for Object Detection".
 
 import sys
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tasks.bounds import LIMITLESS, Bounded, Bounds, Count
 from tasks.errors import UserError
@@ -34,6 +34,9 @@ class Options(Bounded):
     image_size: Count | None = None
     """side in pixels, a multiple of 32, of the square that images are resized to; by default that
     of the weights of a detector, or of the training images"""
+    norm: Literal["batch", "group"] = "batch"
+    """new weights of a ResNet; group: over all channels of an image, so that no image's result
+    depends on the others of its batch"""
     hidden_size: Annotated[int, Bounds(8, LIMITLESS)] = 64
     """channels of the feature pyramid and of the head, a multiple of 8"""
     head_layers: Count = 2
@@ -54,7 +57,9 @@ class Options(Bounded):
                 raise UserError(f"`widths` {shown}: four multiples of 8, one for each stage")
             # three small convolutions cost less than one of 7 x 7, whose width can't be changed
             found |= {"channels": widths, "stem_type": "deep", "stem_width": widths[0] // 2}
-        return found if depth is None else found | {"layers": (depth,) * 4}
+        if depth is not None:
+            found["layers"] = (depth,) * 4
+        return found | ({"norm_layer": "groupnorm1"} if self.norm == "group" else {})
 
 
 ENTRY = Entry(

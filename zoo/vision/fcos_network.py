@@ -12,13 +12,12 @@ from zoo.model.loading import load_json
 from zoo.model.network import Network
 from zoo.store import own_checkpoint, pretrained
 from zoo.vision import image_processor, timm_network
+from zoo.vision.fcos_processor import of_detector
 from zoo.vision.image_processor import choose_size
 from zoo.vision.modeling_fcos import GROUPS, FcosConfig, FcosForObjectDetection
 from zoo.vision.timm_names import known
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import datasets
     from torch import Tensor, nn
 
@@ -63,8 +62,7 @@ class FcosNetwork(Network):
             mean, std, reading = self._normalisation(options, task.args, entry)
             size = choose_size(asked, splits["train"], SMALLEST, step)
             processor = image_processor.make_processor(size, mean, std, reading)
-        processor.strides = list(strides)
-        return processor
+        return of_detector(processor, strides)
 
     @staticmethod
     def _is_detector(options: "Options", entry: Any) -> bool:
@@ -157,10 +155,12 @@ class FcosNetwork(Network):
 
 def _shape(args: dict[str, Any] | None) -> dict[str, Any]:
     """Return the options that timm's arguments of a ResNet come from."""
-    widths, layers = (args or {}).get("channels"), (args or {}).get("layers")
+    args = args or {}
+    widths, layers = args.get("channels"), args.get("layers")
     return {
         "widths": None if widths is None else tuple(widths),
         "depth": None if layers is None else layers[0],
+        "norm": "group" if "norm_layer" in args else "batch",
     }
 
 

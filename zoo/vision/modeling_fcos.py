@@ -16,6 +16,7 @@ from typing import Any
 
 import timm
 import torch
+import transformers
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedConfig
@@ -23,6 +24,7 @@ from transformers.utils import ModelOutput, can_return_tuple
 
 from tasks.vision import points
 from zoo.model.modeling import ZooPreTrainedModel, hidden_states, register
+from zoo.vision.fcos_processor import FcosImageProcessor
 
 GROUPS = 8  # of the group norms
 PRIOR = 0.01  # probability of a class at a point before training (Lin et al. 2017, section 4.1)
@@ -72,8 +74,12 @@ class FcosPreTrainedModel(ZooPreTrainedModel):
     _no_split_modules = ["FcosTower"]  # noqa: RUF012  (transformers' own way)
 
     def initialize(self, module: nn.Module) -> None:
-        """Draw the weights of a module: He's (2015, by fan-in, uniform) in the pyramid, a normal
-        with `initializer_range` in the head, whose classes begin with the probability `PRIOR`."""
+        """Draw the weights of a module.
+
+        He's normal by fan-out in the backbone, whose blocks begin as shortcuts (He et al. 2015,
+        section 2.2; Goyal et al. 2017, section 5.1), his uniform by fan-in in the pyramid, and in
+        the head a normal with `initializer_range`; its classes begin with the probability `PRIOR`.
+        """
         if isinstance(module, FcosConv):
             if module.is_lateral:
                 nn.init.kaiming_uniform_(module.weight, a=1)
@@ -83,6 +89,12 @@ class FcosPreTrainedModel(ZooPreTrainedModel):
                 module.bias.fill_(module.first_bias)
         elif isinstance(module, FcosScale):
             module.scale.fill_(1.0)
+        elif isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                module.bias.zero_()
+        elif hasattr(module, "zero_init_last"):  # a residual block of timm
+            module.zero_init_last()
         else:
             super().initialize(module)
 
@@ -286,4 +298,7 @@ class FcosForObjectDetection(FcosPreTrainedModel):
         return loss
 
 
+transformers.AutoImageProcessor.register(
+    FcosConfig, image_processor_classes={"torchvision": FcosImageProcessor}, exist_ok=True
+)
 register(FcosConfig, AutoModel=FcosModel, AutoModelForObjectDetection=FcosForObjectDetection)
