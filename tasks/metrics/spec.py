@@ -49,6 +49,15 @@ METRICS: Mapping[str, MetricSpec] = {
             "f1_weighted", "F1 (weighted)", "f1", greater_is_better=True, average="weighted"
         ),
         MetricSpec("loss", "Loss", None, greater_is_better=False),
+        MetricSpec("map", "mAP@[.50:.95]", None, greater_is_better=True),
+        MetricSpec("map_50", "mAP@.50", None, greater_is_better=True),
+        MetricSpec("map_75", "mAP@.75", None, greater_is_better=True),
+        MetricSpec("map_large", "mAP of large objects", None, greater_is_better=True),
+        MetricSpec("map_medium", "mAP of medium objects", None, greater_is_better=True),
+        MetricSpec("map_small", "mAP of small objects", None, greater_is_better=True),
+        MetricSpec("mar_1", "Mean recall of 1 box a class", None, greater_is_better=True),
+        MetricSpec("mar_10", "Mean recall of 10 boxes a class", None, greater_is_better=True),
+        MetricSpec("mar_100", "Mean recall of 100 boxes a class", None, greater_is_better=True),
         MetricSpec("masked_accuracy", "Masked accuracy", None, greater_is_better=True),
         MetricSpec(
             "matthews_correlation",
