@@ -118,25 +118,21 @@ def losses(
             [b, points, 1], a logit.
         points: [points, 3] as `grid` gives them.
     """
-    import torch
     from torch.nn import functional as F
 
     learns = targets.classes >= 0
     logits = outputs["logits"].float()
     truth = F.one_hot(targets.classes.clamp(min=0), logits.shape[-1]) * learns[..., None]
     focal = focal_loss(logits, truth.to(logits.dtype)).sum(-1)
-    image, place = learns.nonzero(as_tuple=True)
-    true = targets.boxes[image, place]
-    box = 1 - generalized_iou(outputs["boxes_xyxy"].float()[image, place], true)
-    logit = outputs["centerness"].float()[image, place, 0]
+    # of all points, since to pick some a device would have to be waited for
+    box = 1 - generalized_iou(outputs["boxes_xyxy"].float(), targets.boxes)
     centre = F.binary_cross_entropy_with_logits(
-        logit, centerness(points[place], true), reduction="none"
+        outputs["centerness"].float()[..., 0], centerness(points, targets.boxes), reduction="none"
     )
-    nothing = torch.zeros_like(focal[:, 0])
     return {
         "class_loss": focal.masked_fill(targets.ignored, 0.0).sum(1),
-        "box_loss": nothing.index_add(0, image, box),
-        "centerness_loss": nothing.index_add(0, image, centre),
+        "box_loss": box.masked_fill(~learns, 0.0).sum(1),
+        "centerness_loss": centre.masked_fill(~learns, 0.0).sum(1),
     }
 
 
@@ -157,34 +153,34 @@ def focal_loss(logits: "Tensor", truth: "Tensor") -> "Tensor":
 
 
 def centerness(points: "Tensor", boxes: "Tensor") -> "Tensor":
-    """Return how near to the centres of boxes points lie, [n], from 0 at a side to 1 (Tian et al.
-    2019, equation 3).
+    """Return how near to the centres of boxes points lie, [..., n], from 0 at a side to 1 (Tian et
+    al. 2019, equation 3); 0 outside of the box.
 
     Args:
-        points: [n, 2 or more], each in its box: x and y.
-        boxes: corners [n, 4].
+        points: [n, 2 or more]: x and y.
+        boxes: corners [..., n, 4].
     """
     import torch
 
-    low, high = points[:, :2] - boxes[:, :2], boxes[:, 2:] - points[:, :2]
-    ratio = torch.minimum(low, high) / torch.maximum(low, high)
-    return ratio.prod(1).sqrt()
+    low, high = points[:, :2] - boxes[..., :2], boxes[..., 2:] - points[:, :2]
+    ratio = torch.minimum(low, high).clamp(min=0) / torch.maximum(low, high).clamp(min=EPSILON)
+    return ratio.prod(-1).sqrt()
 
 
 def generalized_iou(boxes: "Tensor", others: "Tensor") -> "Tensor":
-    """Return the generalized intersection over union of boxes with their counterparts, [n], from -1
-    to 1 (Rezatofighi et al. 2019, algorithm 1).
+    """Return the generalized intersection over union of boxes with their counterparts, [...], from
+    -1 to 1 (Rezatofighi et al. 2019, algorithm 1).
 
     Args:
-        boxes, others: corners [n, 4], the second not left of or above the first.
+        boxes, others: corners [..., 4], the second not left of or above the first.
     """
     import torch
 
     def area(low: "Tensor", high: "Tensor") -> "Tensor":
         return (high - low).clamp(min=0).prod(-1)
 
-    low, high = boxes[:, :2], boxes[:, 2:]
-    other_low, other_high = others[:, :2], others[:, 2:]
+    low, high = boxes[..., :2], boxes[..., 2:]
+    other_low, other_high = others[..., :2], others[..., 2:]
     shared = area(torch.maximum(low, other_low), torch.minimum(high, other_high))
     union = area(low, high) + area(other_low, other_high) - shared
     hull = area(torch.minimum(low, other_low), torch.maximum(high, other_high))

@@ -140,9 +140,7 @@ def test_other_classes_have_a_new_head_and_the_same_body(
 
 
 @pytest.mark.slow  # trains two models
-def test_a_backbone_may_be_a_classifier_of_the_zoo(
-    tmp_path: Path, images: Path
-) -> None:
+def test_a_backbone_may_be_a_classifier_of_the_zoo(tmp_path: Path, images: Path) -> None:
     words = ("--architecture", "test_resnet", "--data", images, "--max_steps", 1)
     done = run_cli(
         "zoo.vision.resnet_cls", "finetune", *words, *SHORT, "--output_dir", tmp_path / "resnet"
