@@ -128,7 +128,8 @@ def iou(boxes: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[Any]:
     shared = np.clip(high - low, 0, None).prod(-1)
     areas, other_areas = (np.clip(x[:, 2:] - x[:, :2], 0, None).prod(-1) for x in (boxes, others))
     union = areas[:, None] + other_areas - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    shares: npt.NDArray[Any] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return shares
 
 
 def described(labels: npt.NDArray[np.int64], names: Sequence[str]) -> str:

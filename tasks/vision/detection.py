@@ -358,7 +358,8 @@ class Detection(Bindable):
         if label_smoothing:
             raise UserError("`label_smoothing_factor`: the classes of boxes can't be smoothed")
         pixels, targets = batch.inputs["pixel_values"], batch.targets
-        where = points.grid(*pixels.shape[2:], self.strides, outputs["logits"])
+        height, width = pixels.shape[2:]
+        where = points.grid(height, width, self.strides, outputs["logits"])
         true = (targets[name] for name in ("boxes", "labels", "crowd"))
         learned = points.assign(where, self.strides, *true)
         parts = points.losses(outputs, where, learned)

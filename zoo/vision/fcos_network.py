@@ -54,9 +54,10 @@ class FcosNetwork(Network):
         elif self._is_detector(options, entry):
             found, config = own_checkpoint.find(options, FcosConfig, entry)
             strides = tuple(config.strides)
-            size = None if asked is None else choose_size(asked, splits["train"], SMALLEST, step)
+            if asked is not None:
+                asked = choose_size(asked, splits["train"], SMALLEST, step)
             processor = image_processor.processor_of_checkpoint(
-                found.folder, options.model, task.args, size
+                found.folder, options.model, task.args, asked
             )
         else:
             mean, std, reading = self._normalisation(options, task.args, entry)

@@ -94,7 +94,7 @@ class FcosPreTrainedModel(ZooPreTrainedModel):
             if module.bias is not None:
                 module.bias.zero_()
         elif hasattr(module, "zero_init_last"):  # a residual block of timm
-            module.zero_init_last()
+            module.zero_init_last()  # type: ignore[operator]
         else:
             super().initialize(module)
 
