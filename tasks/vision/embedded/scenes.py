@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.data import arrow_copy, cache
+from tasks.vision.box_formats.rows import objects_feature
 from tasks.vision.embedded import png
 
 if TYPE_CHECKING:
@@ -99,12 +100,7 @@ def features() -> "datasets.Features":
     return datasets.Features(
         {
             "media": file,
-            "objects": {
-                "bbox": datasets.List(datasets.List(datasets.Value("float64"))),
-                "category": datasets.List(datasets.ClassLabel(names=list(CLASSES))),
-                "iscrowd": datasets.List(datasets.Value("bool")),
-                "area": datasets.List(datasets.Value("float64")),
-            },
+            "objects": objects_feature(CLASSES),
             "mask": file,
         }
     )
