@@ -51,6 +51,23 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` leaves out what is slow
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks as slow what slow.txt names; fails where it names what is not there."""
+    lines = (ROOT / "tests" / "slow.txt").read_text(encoding="utf-8").splitlines()
+    named = {line for line in lines if not line.startswith("#")}
+    seen: set[str] = set()
+    for item in items:
+        test, _, _ = item.nodeid.partition("[")
+        if here := {test.partition("::")[0], test, item.nodeid} & named:
+            item.add_marker(pytest.mark.slow)
+            seen |= here
+    whole = [path for path in config.args if "::" not in path]
+    files = {item.nodeid.partition("::")[0] for item in items} if whole == config.args else set()
+    if gone := sorted(one for one in named - seen if one.partition("::")[0] in files):
+        raise pytest.UsageError(f"tests/slow.txt names what is not there: {', '.join(gone)}")
+
+
 def pytest_unconfigure() -> None:
     """Removes the session's caches."""
     shutil.rmtree(SCRATCH, ignore_errors=True)

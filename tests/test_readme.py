@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli import ROOT
+from tests.cli import ROOT, run_cli, run_process
 from tools.cards.commands import RENAMED
 from zoo.model import registry
 
@@ -128,11 +128,11 @@ def commands() -> list[list[str]]:
 def help_of(*words: str) -> str:
     """Return what a command prints with --help-all, or --help where it has no other."""
     for flag in ("--help-all", "--help"):
-        line = [sys.executable, "-m", *words, flag]
-        done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
-        if done.returncode == 0:
-            return done.stdout
-    raise AssertionError(f"{words}: {done.stderr}")
+        run = run_cli if words[0].startswith("zoo") else run_process
+        done = run(*words, flag)
+        if done.code == 0:
+            return done.out
+    raise AssertionError(f"{words}: {done.err}")
 
 
 def program_of(words: list[str]) -> tuple[str, ...]:

@@ -128,12 +128,15 @@ def test_a_process_of_its_own(
     process = start(argv, tmp_path / "log")
     metrics = folder / "logs" / "metrics.jsonl"
     end = time.monotonic() + 120
-    while not (metrics.exists() and len(metrics.read_text().splitlines()) > 3):
-        assert process.is_alive() and time.monotonic() < end, (tmp_path / "log").read_text()
-        time.sleep(0.02)
-    os.kill(process.pid, signum)
-    process.join(120)
-    assert process.exitcode == 128 + signum, (tmp_path / "log").read_text()
+    try:
+        while not (metrics.exists() and len(metrics.read_text().splitlines()) > 3):
+            assert process.is_alive() and time.monotonic() < end, (tmp_path / "log").read_text()
+            time.sleep(0.02)
+        os.kill(process.pid, signum)
+        process.join(120)
+        assert process.exitcode == 128 + signum, (tmp_path / "log").read_text()
+    finally:
+        process.kill()
     (saved,) = (folder / "state").glob("step-*")
     assert int(saved.name.removeprefix("step-")) == len(lines(folder / "logs" / "samples.jsonl"))
     assert "To go on:" in (tmp_path / "log").read_text()

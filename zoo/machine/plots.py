@@ -54,22 +54,38 @@ def save(figure: Any, path: Path, what: str = "the picture", dpi: int = 120) -> 
 def training_curves(path: Path, records: Sequence[Mapping[str, Any]], metric: str) -> None:
     """Plot training and validation loss over epochs and, if it was evaluated, the main metric."""
     measured = [r for r in records if r["split"] == "validation" and metric in r]
-    figure = new_figure(10 if measured else 6, 4)
-    losses, *others = np.ravel(figure.subplots(1, 2 if measured else 1))
+    losses, *others = _side_by_side(2 if measured else 1)
     for split in ("train", "validation"):
         chosen = [r for r in records if r["split"] == split]
         if chosen:
             style = "-" if split == "train" and len(chosen) > DOTTED else "o-"
             _curve(losses, chosen, "loss", style, label=split)
-    losses.set(xlabel="epoch", ylabel="loss", title="loss")
+    losses.set(xlabel="epoch", title="loss")
     if losses.lines:
         losses.legend(frameon=False)
     for axes in others:
         _curve(axes, measured, metric, "o-", color="C1")
-        axes.set(xlabel="epoch", ylabel=metric, title=f"{metric} (validation)")
+        axes.set(xlabel="epoch", title=f"{metric} (validation)")
     for axes in (losses, *others):
         tidy(axes)
-    save(figure, path)
+    save(losses.figure, path)
+
+
+def _side_by_side(count: int) -> list[Any]:
+    """Return axes of 5 by 4 inches. Their margins hold a title and numbers of six digits: a
+    layout that measures these draws each figure twice, and a run of seconds would wait for it."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5 * count, 4))
+    left, right, below, above = 0.85, 0.15, 0.55, 0.35  # inches
+    figure.subplots_adjust(
+        left=left / (5 * count),
+        right=1 - right / (5 * count),
+        bottom=below / 4,
+        top=1 - above / 4,
+        wspace=(left + right) / (5 - left - right),
+    )
+    return list(np.ravel(figure.subplots(1, count)))
 
 
 def _curve(

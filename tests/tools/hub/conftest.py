@@ -10,6 +10,7 @@ import pytest
 from tasks.atomic import write_json
 from tests import tiny_models
 from tests.cli import run_cli
+from tests.sharing import shared
 from tests.tools.hub.tiny_hub import TOKEN, TinyHub
 from zoo.store.checkpoint import MANIFEST, read_manifest
 
@@ -60,13 +61,14 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A tiny text classifier with evidence and a card. Copy it to change it."""
     from tools.cards.write import write
 
-    folder = tmp_path_factory.mktemp("trained")
-    made = tiny_models.checkpoint("bert_cls", request.getfixturevalue, folder)
-    manifest = read_manifest(made)
-    known = {"repo": "tiny/bert", "license": "Apache-2.0"}  # as of a preset
-    write_json(made / MANIFEST, {**manifest, "source": {**manifest["source"], **known}})
-    write(made)
-    return made
+    def make(folder: Path) -> None:
+        made = tiny_models.checkpoint("bert_cls", request.getfixturevalue, folder)
+        manifest = read_manifest(made)
+        known = {"repo": "tiny/bert", "license": "Apache-2.0"}  # as of a preset
+        write_json(made / MANIFEST, {**manifest, "source": {**manifest["source"], **known}})
+        write(made)
+
+    return shared(tmp_path_factory, "hub-trained", make) / "run"
 
 
 @pytest.fixture(scope="session")
@@ -74,13 +76,14 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """A tiny image classifier with ONNX programs in fp32 and int8, proven, and a card."""
     from tools.cards.write import write
 
-    folder = tmp_path_factory.mktemp("exported")
-    made = tiny_models.checkpoint("cnn_cls", request.getfixturevalue, folder)
-    done = run_cli("zoo.vision.cnn_cls", "export", made, "--runtime", "onnx")
-    assert done.code == 0, done.err
-    _quantize(made)
-    write(made)
-    return made
+    def make(folder: Path) -> None:
+        made = tiny_models.checkpoint("cnn_cls", request.getfixturevalue, folder)
+        done = run_cli("zoo.vision.cnn_cls", "export", made, "--runtime", "onnx")
+        assert done.code == 0, done.err
+        _quantize(made)
+        write(made)
+
+    return shared(tmp_path_factory, "hub-exported", make) / "run"
 
 
 def _quantize(checkpoint: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests import tiny_models
 from tests.cli import run_cli
 from tests.serving import Served, serving
+from tests.sharing import shared
 
 SERVED = ("bert_cls", "cnn_cls", "kws_cls")
 
@@ -19,15 +21,15 @@ def checkpoints(
 ) -> dict[str, Path]:
     """A tiny checkpoint of texts, one of images, one of sounds, by model; each also as a program
     that starts without torch. They are read, not written."""
-    made = {
-        name: tiny_models.checkpoint(
-            name, request.getfixturevalue, tmp_path_factory.mktemp(f"served-{name}")
-        )
+
+    def make(name: str, folder: Path) -> None:
+        made = tiny_models.checkpoint(name, request.getfixturevalue, folder)
+        assert run_cli("zoo", "export", made, "--runtime", "onnx").code == 0
+
+    return {
+        name: shared(tmp_path_factory, f"served-{name}", partial(make, name)) / "run"
         for name in SERVED
     }
-    for folder in made.values():
-        assert run_cli("zoo", "export", folder, "--runtime", "onnx").code == 0
-    return made
 
 
 @pytest.fixture(scope="session")
@@ -43,8 +45,11 @@ def service(checkpoints: dict[str, Path]) -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def gpt(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny checkpoint that writes; it is read, not written."""
-    folder = tmp_path_factory.mktemp("served-gpt")
-    return tiny_models.checkpoint("gpt_lm", request.getfixturevalue, folder)
+
+    def make(folder: Path) -> None:
+        tiny_models.checkpoint("gpt_lm", request.getfixturevalue, folder)
+
+    return shared(tmp_path_factory, "served-gpt", make) / "run"
 
 
 @pytest.fixture(scope="session")
