@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs, Viewed
+from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
 from tasks.bounds import Bounded, Share
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
@@ -20,6 +20,7 @@ from tasks.errors import UserError
 from tasks.media import items
 from tasks.metrics.spec import metric_spec
 from tasks.vision import image_classification
+from tasks.vision.box_formats.tables import BoxFormat
 from tasks.vision.image_args import ImageArgs, side_of
 from tasks.vision.image_inputs import Inputs as Inputs
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.base import Features, WrongPrediction
-    from tasks.media.decoding import Decoded
     from tasks.metrics.detection import DetectionMetric, TrueBoxes
     from tasks.preflight import Finding
     from tasks.vision.boxes import Boxes, Placement
@@ -57,6 +57,12 @@ class VaryArgs(Bounded):
 class Args(VaryArgs, ImageArgs):
     """How images and boxes are read."""
 
+    objects_column: str | None = None
+    """column of the boxes, in data that has one; found by itself where it has a usual name"""
+    box_format: BoxFormat = "xywh"
+    """how boxes in that column are written: xywh, as COCO has them, or corners, xyxy; files in
+    another format say it themselves"""
+
     def __post_init__(self) -> None:
         if self.resize == "crop":
             raise UserError("`resize` crop cuts things off that are to be found: stretch or pad")
@@ -72,13 +78,14 @@ def from_data(args: Args, data: DataArgs) -> tuple["Detection", Examples]:
     Raises `UserError` where there are no images, or no boxes.
     """
     from tasks.vision import value_ranges
+    from tasks.vision.box_features import names_of
 
     source = _load(args, data)
     splits = source.splits
     must_have_train(splits, source.name)
     splits = limit(cut_missing_splits(splits, None, data), data)
     args = value_ranges.with_range(args, splits["train"])
-    task = Detection(args, _names(splits["train"]))
+    task = Detection(args, names_of(splits["train"]))
     return task, Examples(splits, source.name, source.fingerprint, source.rows)
 
 
@@ -87,39 +94,26 @@ def for_evaluation(
 ) -> Examples:
     """Return one split as a trained task reads it; see `tasks.data.source.choose_split`.
 
-    Raises `UserError` where the split is missing, or the data has other classes than the training
-    had.
+    Raises `UserError` where the split is missing, or has a class that training never saw.
     """
     import datasets
 
+    from tasks.vision.box_features import places_of
+
     source = _load(task.args, data)
     chosen, splits = choose_split(source, source.splits, None, data, split, trained_on)
-    names = _names(splits[chosen])
-    if names != task.labels:
-        raise UserError(
-            f"{source.name} has the classes {', '.join(names)}, and the model was trained for "
-            f"{', '.join(task.labels)}"
-        )
+    places_of(splits[chosen], task.labels, chosen)
     only = datasets.DatasetDict({chosen: splits[chosen]})
     return Examples(only, source.name, source.fingerprint)
 
 
 def _load(args: Args, data: DataArgs) -> Source:
     from tasks.data import columns
-    from tasks.media.source import load_media
-    from tasks.vision.embedded import scenes
-    from tasks.vision.images import IMAGE
+    from tasks.vision import box_files
 
-    source = load_media(data, IMAGE, scenes.load, args.image_column)
-    if "objects" not in columns.names_of(source.splits):
-        raise UserError(f"{source.name} has no column objects, with the boxes of each image")
+    source = box_files.load(data, args.image_column, args.objects_column, args.box_format)
     wanted = {"media": "media", "objects": "objects"}
     return replace(source, splits=columns.select(source.splits, wanted, source.name))
-
-
-def _names(split: "datasets.Dataset") -> tuple[str, ...]:
-    """Return the names of the classes of a split."""
-    return tuple(split.features["objects"]["category"].feature.names)
 
 
 def for_prediction(task: "Detection", inputs: Inputs) -> "Detection":
@@ -232,6 +226,7 @@ class Detection(Bindable):
         """The images of one split, decoded and resized, in memory where they fit, and their
         boxes."""
         from tasks.media import decoding
+        from tasks.vision.box_features import BoxFeatures
 
         def decode(media: Mapping[str, Any]) -> "tuple[np.ndarray, Facts]":
             image, facts = self.decode(media)
@@ -249,8 +244,7 @@ class Detection(Bindable):
             title="reading images",
             digests=True,
         )
-        objects = examples["objects"][:] if "objects" in examples.column_names else None
-        return BoxFeatures(decoded, objects, self._placement)
+        return BoxFeatures(decoded, examples, self.labels, self._placement)
 
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
@@ -452,59 +446,3 @@ class Detection(Bindable):
                 for score, label, box in list(rows)[:top_k]
             ]
         }
-
-
-class BoxFeatures(Viewed):
-    """The images of one split at the model's size, with their boxes; `collate` augments them as a
-    view says. Satisfies `tasks.base.Features`."""
-
-    def __init__(
-        self,
-        decoded: "Decoded",
-        objects: "Any | None",
-        placement: "Callable[[int, int], Placement]",
-    ) -> None:
-        """`objects`: the column of the split; None where it has no boxes."""
-        import numpy as np
-
-        self.decoded = decoded
-        self.origins: np.ndarray = decoded.kept
-        self.lengths: np.ndarray = decoded.sizes.astype(np.int64)
-        self.rows: np.ndarray = np.ones(len(decoded), np.int64)
-        self.truth = None if objects is None else [_truth(objects[int(i)]) for i in decoded.kept]
-        self._placement = placement
-
-    def __len__(self) -> int:
-        return len(self.decoded)
-
-    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
-        rows = [self._row(i) for i in indices]
-        return rows if self._view is None else [row | {"view": self._view} for row in rows]
-
-    def _row(self, i: int) -> dict[str, Any]:
-        facts = self.decoded.facts[int(self.origins[i])]
-        size = int(facts["height"]), int(facts["width"])
-        row = {"sample_id": i, "image": self.decoded.get(i), "size": size}
-        if self.truth is None:
-            return row
-        truth = self.truth[i]
-        return row | {
-            "boxes": self._placement(*size).to_square(truth.boxes),
-            "labels": truth.labels,
-            "crowd": truth.iscrowd,
-            "truth": truth,
-        }
-
-
-def _truth(objects: Mapping[str, Any]) -> "TrueBoxes":
-    """Return the boxes of a row of the column objects."""
-    import numpy as np
-
-    from tasks.metrics.detection import TrueBoxes
-
-    return TrueBoxes(
-        np.array(objects["bbox"], np.float64).reshape(-1, 4),
-        np.array(objects["category"], np.int64),
-        np.array(objects["iscrowd"], np.bool_),
-        np.array(objects["area"], np.float64),
-    )
