@@ -19,10 +19,9 @@ from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.media import items
 from tasks.metrics.spec import metric_spec
-from tasks.vision import image_classification
+from tasks.vision import image_classification, image_inputs
 from tasks.vision.box_formats.tables import BoxFormat
 from tasks.vision.image_args import ImageArgs, side_of
-from tasks.vision.image_inputs import Inputs as Inputs
 
 if TYPE_CHECKING:
     import datasets
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from tasks.vision.pixels import Facts
 
 EXAMPLE_INPUT = "--image photo.jpg"
-SURE = 0.5  # score of a box that is said to be there
+SURE = 0.5  # score of a box that is given unless another is asked for, as transformers has it
 SHOWN = 5  # classes that a description names
 
 read_inputs = image_classification.read_inputs
@@ -67,6 +66,14 @@ class Args(VaryArgs, ImageArgs):
         if self.resize == "crop":
             raise UserError("`resize` crop cuts things off that are to be found: stretch or pad")
         super().__post_init__()
+
+
+@dataclass(frozen=True)
+class Inputs(image_inputs.Inputs, Bounded):
+    """What is to be looked at, and which boxes are wanted."""
+
+    threshold: Share = SURE
+    """least score of a box that is given, from 0 to 1"""
 
 
 def from_data(args: Args, data: DataArgs) -> tuple["Detection", Examples]:
@@ -118,7 +125,7 @@ def _load(args: Args, data: DataArgs) -> Source:
 
 def for_prediction(task: "Detection", inputs: Inputs) -> "Detection":
     """The task as `predict` was asked to use it."""
-    return task
+    return replace(task, threshold=inputs.threshold)
 
 
 def from_config(config: Mapping[str, Any]) -> "Detection":
@@ -144,6 +151,7 @@ class Detection(Bindable):
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
     processor: Any = field(default=None, compare=False, repr=False)
+    threshold: float = SURE  # least score of a box that `to_json` gives
 
     name = "object-detection"
     pipeline = "object-detection"
@@ -153,6 +161,10 @@ class Detection(Bindable):
     example_call = EXAMPLE_INPUT
     primary = metric_spec("map")
     of_rows = False  # an image has many things
+
+    def config(self) -> dict[str, Any]:
+        """Return what `from_config` needs to make the task again, as plain JSON."""
+        return {name: x for name, x in super().config().items() if name != "threshold"}
 
     @property
     def output_kinds(self) -> Mapping[str, OutputKind]:
@@ -393,8 +405,8 @@ class Detection(Bindable):
         accumulator.update(seen.batch.ids.cpu().numpy(), seen.predictions, seen.references)
 
     def errors(self, seen: "Evaluated[Boxes]") -> "Sequence[WrongPrediction]":
-        """Return the images in which something else is found with a score of `SURE` than there is:
-        other classes, or as many at other places (an overlap below a half)."""
+        """Return the images in which the boxes of `threshold` or more are not those that there are:
+        of other classes, or as many at other places (an overlap below a half)."""
         import numpy as np
 
         from tasks.vision.boxes import described, iou
@@ -403,7 +415,7 @@ class Detection(Bindable):
         losses, ids, found = seen.loss.terms.tolist(), seen.batch.ids.tolist(), []
         rows = zip(losses, ids, seen.predictions, seen.references, strict=True)
         for loss, sample, guess, truth in rows:
-            sure = guess.scores >= SURE
+            sure = guess.scores >= self.threshold
             there = (
                 np.ones(len(truth.labels), np.bool_) if truth.iscrowd is None else ~truth.iscrowd
             )
@@ -426,7 +438,8 @@ class Detection(Bindable):
         return name_of(example["media"], row)
 
     def to_json(self, prediction: "Boxes", top_k: int | None = None) -> dict[str, Any]:
-        """Return the things found, the surest first, as transformers' pipeline writes them.
+        """Return the things found with a score of `threshold` or more, the surest first, as
+        transformers' pipeline writes them.
 
         Each has `score`, `label`, and `box` with xmin, ymin, xmax and ymax in pixels of the image,
         which are not rounded to whole ones here.
@@ -434,7 +447,8 @@ class Detection(Bindable):
         Args:
             top_k: so many at most.
         """
-        rows = zip(prediction.scores, prediction.labels, prediction.boxes, strict=True)
+        sure = prediction.scores >= self.threshold
+        found = (prediction.scores[sure], prediction.labels[sure], prediction.boxes[sure])
         corners = ("xmin", "ymin", "xmax", "ymax")
         return {
             "boxes": [
@@ -443,6 +457,6 @@ class Detection(Bindable):
                     "label": self.labels[label],
                     "box": {name: round(float(x), 1) for name, x in zip(corners, box, strict=True)},
                 }
-                for score, label, box in list(rows)[:top_k]
+                for score, label, box in list(zip(*found, strict=True))[:top_k]
             ]
         }

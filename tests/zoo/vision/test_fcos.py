@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,8 +91,12 @@ def test_evaluate_is_what_training_said(trained: Run) -> None:
     assert rows[0] == rows[1] and float(rows[0][1]) > 0  # value, low to high
 
 
-def test_predict_gives_boxes_in_pixels_of_the_file(trained: Run, picture: Path) -> None:
-    done = run_cli(ENTRY, "predict", trained.folder, "--image", picture, "--top_k", 3)
+def test_predict_gives_boxes_in_pixels_of_the_file(
+    trained: Run, picture: Path, tmp_path: Path
+) -> None:
+    done = run_cli(
+        ENTRY, "predict", trained.folder, "--image", picture, "--top_k", 3, "--threshold", 0
+    )
     assert done.code == 0, done.err
     (line,) = map(json.loads, done.lines)
     assert line["image"] == str(picture) and 0 < len(line["boxes"]) <= 3
@@ -101,6 +106,13 @@ def test_predict_gives_boxes_in_pixels_of_the_file(trained: Run, picture: Path) 
         box = one["box"]
         assert one["label"] in scenes.CLASSES
         assert 0 <= box["xmin"] <= box["xmax"] <= 96 and 0 <= box["ymin"] <= box["ymax"] <= 60
+    least = (scores[0] + scores[1]) / 2
+    words = ("--image", picture, "--threshold", least, "--output", tmp_path / "boxes.csv")
+    assert run_cli(ENTRY, "predict", trained.folder, *words).code == 0
+    header, row = (tmp_path / "boxes.csv").read_text().splitlines()
+    assert header == "image,boxes" and row.count("score") == 1
+    done = run_cli(ENTRY, "predict", trained.folder, "--image", picture, "--threshold", 2)
+    assert done.code == 2 and "--threshold 2 is outside its range, from 0 to 1" in done.err
 
 
 def test_the_pipeline_of_transformers_finds_the_same(trained: Run, picture: Path) -> None:
@@ -112,7 +124,9 @@ def test_the_pipeline_of_transformers_finds_the_same(trained: Run, picture: Path
     assert isinstance(AutoModel.from_pretrained(trained.folder), FcosModel)
     detect = pipeline("object-detection", model=str(trained.folder), device="cpu")
     theirs = detect(str(picture), threshold=0.0)
-    ours = zoo.load(trained.folder, device="cpu").predict(str(picture))["boxes"]
+    model = zoo.load(trained.folder, device="cpu")
+    model.task = replace(model.task, threshold=0.0)
+    ours = model.predict(str(picture))["boxes"]
     assert len(theirs) == len(ours) > 0
     for mine, other in zip(ours, theirs, strict=True):
         assert mine["label"] == other["label"]
