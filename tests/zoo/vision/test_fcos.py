@@ -112,7 +112,7 @@ def test_predict_gives_boxes_in_pixels_of_the_file(
     header, row = (tmp_path / "boxes.csv").read_text().splitlines()
     assert header == "image,boxes" and row.count("score") == 1
     done = run_cli(ENTRY, "predict", trained.folder, "--image", picture, "--threshold", 2)
-    assert done.code == 2 and "--threshold 2 is outside its range, from 0 to 1" in done.err
+    assert done.code == 2 and "--threshold 2.0 is outside its range, from 0 to 1" in done.err
 
 
 def test_the_pipeline_of_transformers_finds_the_same(trained: Run, picture: Path) -> None:
