@@ -99,8 +99,14 @@ def _placed(images: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor
     """Flips, crop, rotation and shift, in one step; bytes stay bytes where no pixel is new."""
     if args.crop_scale == 1 and not args.rotation:
         return _moved(images, draws, args, args.crop_padding)
+    crop = maps(draws, args, *images.shape[2:])
+    return geometry.warp(to_float(images), crop, args.padding)
+
+
+def maps(draws: SampleRandom, args: AugmentArgs, height: int, width: int) -> geometry.Floats:
+    """Return where `augment` takes the pixels of each image from, as `tasks.vision.geometry` has
+    it, float64 [b, 2, 3]: so boxes and points follow."""
     n = len(draws.ids)
-    height, width = images.shape[2:]
     hflip, vflip = _flips(draws, args)
     area = draws.uniform("crop area", args.crop_scale, 1.0)
     low, high = map(math.log, CROP_ASPECT)
@@ -122,7 +128,7 @@ def _placed(images: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor
     if args.rotation:
         degrees = draws.uniform("rotation", -args.rotation, args.rotation)
         crop = geometry.after(geometry.rotation(degrees), crop)
-    return geometry.warp(to_float(images), crop, args.padding)
+    return crop
 
 
 def _moved(images: "Tensor", draws: SampleRandom, args: AugmentArgs, share: float) -> "Tensor":

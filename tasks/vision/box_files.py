@@ -2,7 +2,6 @@
 Hub, or the embedded scenes."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +13,10 @@ from tasks.data.source import load as load_data
 from tasks.errors import UserError
 from tasks.media import files as media_files
 from tasks.media import rows as media_rows
-from tasks.vision.box_formats import coco, rows, tables, voc, yolo
-from tasks.vision.box_formats.rows import Annotations
-from tasks.vision.box_formats.tables import BoxFormat
+from tasks.media.parquet import schema_of
+from tasks.vision import box_tables, coco, voc, yolo
+from tasks.vision.box_rows import Annotations
+from tasks.vision.box_tables import BoxFormat
 from tasks.vision.embedded import scenes
 from tasks.vision.images import IMAGE
 
@@ -42,7 +42,7 @@ def load(
     box_format: BoxFormat = "xywh",
 ) -> Source:
     """Return the images that `args.data` names, each split with the columns media (see
-    `tasks.media.source`) and objects (see `tasks.vision.box_formats.rows.objects_feature`).
+    `tasks.media.source`) and objects (see `tasks.media.rows.objects_feature`).
 
     - A folder or a JSON file of COCO's, a folder of YOLO's, a folder of Pascal VOC's.
     - A table of boxes (csv, tsv, xlsx, json, jsonl, parquet), or a folder of one for each split: a
@@ -75,7 +75,7 @@ def load(
     if is_done:
         return source
     splits = media_rows.plain(source.splits, IMAGE, image_column, source.name)
-    made = tables.canonical(splits, objects_column, box_format, source.name)
+    made = box_tables.canonical(splits, objects_column, box_format, source.name)
     _must_have_objects(made, source.name)
     return replace(source, splits=made)
 
@@ -94,7 +94,7 @@ def _in_folder(root: Path, image_column: str | None) -> Annotations | None:
         file for file in every if file.suffix.lower() in data_tables.READERS and _has_boxes(file)
     ]
     if data:
-        return tables.read(root, data_files.by_split(root, data), image_column)
+        return box_tables.read(root, data_files.by_split(root, data), image_column)
     if not any(file.suffix.lower() in data_tables.READERS for file in every):
         raise UserError(f"the folder {root} has no boxes: {_KNOWN}")
     return None
@@ -114,7 +114,7 @@ def _in_file(path: Path, image_column: str | None) -> Annotations | None:
         _, every = media_files.walk(root)
         return coco.read(root, {split: path}, every)
     if suffix in data_tables.READERS and _has_boxes(path):
-        return tables.read(path.parent, {split: [path]}, image_column)
+        return box_tables.read(path.parent, {split: [path]}, image_column)
     return None
 
 
@@ -127,7 +127,11 @@ def _is_coco(path: Path) -> bool:
 
 
 def _has_boxes(path: Path) -> bool:
-    return tables.box_columns(data_tables.read(path).column_names) is not None
+    """Return whether a table has columns of boxes, by its head where that is enough: parquet may
+    hold the images themselves."""
+    is_parquet = path.suffix.lower() == ".parquet"
+    names = schema_of(path).names if is_parquet else data_tables.read(path).column_names
+    return box_tables.box_columns(names) is not None
 
 
 def _kept(annotations: Annotations, image_column: str | None) -> "tuple[datasets.DatasetDict, str]":
@@ -139,7 +143,7 @@ def _kept(annotations: Annotations, image_column: str | None) -> "tuple[datasets
     media = [row.media["path"] for split in annotations.splits.values() for row in split]
     digest = media_rows.digest_of(root, [*annotations.files, *map(Path, dict.fromkeys(media))])
     file = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
-    objects = rows.objects_feature(annotations.classes)
+    objects = media_rows.objects_feature(annotations.classes)
     schema = datasets.Features({"media": file, "objects": objects}).arrow_schema
     places = {name: place for place, name in enumerate(annotations.classes)}
     made = {
@@ -156,9 +160,5 @@ def _kept(annotations: Annotations, image_column: str | None) -> "tuple[datasets
 
 def _must_have_objects(splits: "datasets.DatasetDict", where: str) -> None:
     """Raise `UserError` where no image has any object."""
-    if not any(any(_lengths(split)) for split in splits.values()):
+    if not any(row["bbox"] for split in splits.values() for row in split["objects"]):
         raise UserError(f"none of the images of {where} has an object in it")
-
-
-def _lengths(split: "datasets.Dataset") -> Sequence[int]:
-    return [len(row["bbox"]) for row in split["objects"]]

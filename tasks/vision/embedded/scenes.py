@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.data import arrow_copy, cache
-from tasks.vision.box_formats.rows import objects_feature
+from tasks.media.rows import objects_feature
 from tasks.vision.embedded import png
 
 if TYPE_CHECKING:

@@ -212,6 +212,8 @@ def test_the_embedded_scenes() -> None:
         ),
         ({"bbox": [[1, 2, 3, 4]], "category": [0, 1]}, "row 1 of train has 1 boxes and 2 categ"),
         ({"bbox": [[1, 2, -3, 4]], "category": [0]}, "object 1: the box .* is reversed"),
+        ({"bbox": [[1, 2, 3, 4]], "category": [True]}, "object 1 has 'True' for its category"),
+        ({"bbox": 7, "category": [0]}, "objects have .*, and not bbox and category"),
         ({"bbox": [[1, 2, 3, 4]]}, "row 1 of train: objects have bbox, and not bbox and category"),
     ],
 )

@@ -1,5 +1,6 @@
 """Boxes in tables: one row a box, or one row an image with a column `objects`."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -7,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from tasks.data import tables
 from tasks.data.columns import find_column, folded
 from tasks.errors import UserError
-from tasks.vision.box_formats import rows
-from tasks.vision.box_formats.rows import Annotated, Annotations, Box, Notes
+from tasks.media.rows import objects_feature
+from tasks.vision import box_rows as rows
+from tasks.vision.box_rows import Annotated, Annotations, Box, Notes
 from tasks.vision.images import IMAGE
 
 if TYPE_CHECKING:
@@ -128,7 +130,7 @@ def canonical(
     splits: "datasets.DatasetDict", asked: str | None, how: BoxFormat, where: str
 ) -> "datasets.DatasetDict":
     """Return splits of one row an image with the columns media and objects alone, the latter as
-    `rows.objects_feature` has it.
+    `tasks.media.rows.objects_feature` has it.
 
     Boxes and classes stand in a column `objects` with `bbox` and `category` (or a name like it), a
     list each, or a list of such objects, or in columns of their own. Boxes that reach out of their
@@ -154,23 +156,19 @@ def canonical(
         ]
     notes.tell()
     labels = {label for split in found.values() for row in split for label in row.labels}
-    classes = names or [str(label) for label in sorted(labels, key=_order)]
-    places = {name: place for place, name in enumerate(classes)}
-    if names is None:
-        places = {label: places[str(label)] for label in labels}
-    return _with_objects(splits, found, classes, places)
+    return _with_objects(splits, found, names or sorted(labels, key=_order))
 
 
 def _with_objects(
     splits: "datasets.DatasetDict",
     found: Mapping[str, Sequence[Annotated]],
     classes: Sequence[str],
-    places: Mapping[Any, int],
 ) -> "datasets.DatasetDict":
     import datasets
     import pyarrow as pa
 
-    schema = datasets.Features({"objects": rows.objects_feature(classes)}).arrow_schema
+    places = {name: place for place, name in enumerate(classes)}
+    schema = datasets.Features({"objects": objects_feature(classes)}).arrow_schema
     made = {}
     for split, data in splits.items():
         values = [row.objects(places) for row in found[split]]
@@ -180,9 +178,10 @@ def _with_objects(
     return datasets.DatasetDict(made)
 
 
-def _order(label: Any) -> tuple[bool, float, str]:
-    number = isinstance(label, int | float)
-    return not number, label if number else 0.0, str(label)
+def _order(label: str) -> tuple[bool, int, str]:
+    """Numbers by their value, before names."""
+    is_number = label.isascii() and label.isdigit()
+    return not is_number, int(label) if is_number else 0, label
 
 
 def _objects(
@@ -233,13 +232,14 @@ def _annotated(
     row: int,
 ) -> Annotated:
     made = Annotated(media)
-    boxes, categories, crowds, areas = (
-        _column(objects or {}, usual) for usual in (_BOXES, _CATEGORIES, _CROWDS, ("area",))
-    )
-    if objects and (boxes is None or categories is None):
+    if not objects:
+        return made
+    columns = [_column(objects, usual) for usual in (_BOXES, _CATEGORIES, _CROWDS, ("area",))]
+    boxes, categories, crowds, areas = columns
+    if boxes is None or categories is None:
         raise UserError(f"{where}: objects have {', '.join(objects)}, and not bbox and category")
-    boxes, categories = boxes or [], categories or []
-    if len(boxes) != len(categories):
+    lengths = {len(column) for column in columns if column is not None}
+    if len(lengths) > 1:
         raise UserError(f"{where} has {len(boxes)} boxes and {len(categories)} categories")
     size = rows.size_of(media, row) if boxes else (0, 0)
     for number, (values, category) in enumerate(zip(boxes, categories, strict=True)):
@@ -247,18 +247,25 @@ def _annotated(
         box = _box(rows.of_numbers(values, 4, place, "bbox"), how)
         assert box is not None
         checked = rows.checked(box, size, place, notes, lenient=True)
-        label = category
-        if isinstance(category, int) and names is not None:
-            if not 0 <= category < len(names):
-                raise UserError(f"{place} is of class {category}; there are 0 to {len(names) - 1}")
-            label = names[category]
-        elif not isinstance(category, int | str):
-            raise UserError(f"{place} has {str(category)[:60]!r} for its category")
+        label = _label(category, names, place)
         if checked is not None:
-            area = areas[number] if areas and areas[number] else None
-            made.add(checked, label, bool(crowds and crowds[number]), area)
+            area = rows.number_of(areas[number]) if areas else None
+            given = area is not None and 0 < area < math.inf
+            made.add(checked, label, bool(crowds and crowds[number]), area if given else None)
     return made
 
 
+def _label(category: Any, names: Sequence[str] | None, where: str) -> str:
+    """The name of a class that is given by its name or place."""
+    if isinstance(category, bool) or not isinstance(category, int | str):
+        raise UserError(f"{where} has {str(category)[:60]!r} for its category")
+    if names is None:
+        return str(category)
+    if isinstance(category, int) and 0 <= category < len(names):
+        return names[category]
+    raise UserError(f"{where} is of class {category}; there are 0 to {len(names) - 1}")
+
+
 def _column(objects: Mapping[str, Any], usual: Sequence[str]) -> list[Any] | None:
-    return next((objects[name] for name in usual if objects.get(name) is not None), None)
+    found = next((objects[name] for name in usual if objects.get(name) is not None), None)
+    return found if isinstance(found, list) else None

@@ -14,9 +14,9 @@ from typing import Any
 
 from tasks.data.splits import ALIASES, CANONICAL
 from tasks.errors import UserError
+from tasks.vision import box_rows as rows
 from tasks.vision import images
-from tasks.vision.box_formats import rows
-from tasks.vision.box_formats.rows import Annotated, Annotations, Box, Notes
+from tasks.vision.box_rows import Annotated, Annotations, Box, Notes
 
 NAMES = ("classes.txt", "obj.names", "labels.txt", "classes.names")
 LARGEST = 2**24

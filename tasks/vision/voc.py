@@ -7,15 +7,15 @@ count from 1 and both ends belong to a box, unless some box of the data begins a
 """
 
 import xml.parsers.expat as expat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks.data.splits import ALIASES, CANONICAL
 from tasks.errors import UserError
+from tasks.vision import box_rows as rows
 from tasks.vision import images
-from tasks.vision.box_formats import rows
-from tasks.vision.box_formats.rows import Annotated, Annotations, Notes
+from tasks.vision.box_rows import Annotated, Annotations, Notes
 
 LARGEST = 2**24
 """Bytes of a file of XML."""
@@ -135,15 +135,15 @@ def _parsed(path: Path) -> _Image:
     return made
 
 
-def _origin(parsed: "Sequence[_Image] | object") -> float:
+def _origin(parsed: Iterable[_Image]) -> float:
     """The number of the first pixel: 1, unless some box begins at 0."""
-    for one in parsed:  # type: ignore[attr-defined]
-        for found in one.objects:
-            if any(
-                found.corners.get(name, "").strip() in {"0", "0.0"} for name in ("xmin", "ymin")
-            ):
-                return 0.0
-    return 1.0
+    firsts = {
+        found.corners.get(name, "").strip()
+        for one in parsed
+        for found in one.objects
+        for name in ("xmin", "ymin")
+    }
+    return 0.0 if firsts & {"0", "0.0"} else 1.0
 
 
 def _by_split(root: Path, found: Sequence[Path], every: Sequence[Path]) -> dict[str, list[Path]]:
@@ -209,9 +209,9 @@ def _image_of(path: Path, parsed: _Image, pictures: Mapping[tuple[Path, str], Pa
 def _annotated(path: Path, parsed: _Image, image: Path, origin: float) -> Annotated:
     found = Annotated({"bytes": None, "path": str(image)})
     size = rows.size_of(found.media)
-    claimed = tuple(_number(parsed.size.get(n, "0"), f"{path}, size") for n in ("height", "width"))
+    claimed = [_number(parsed.size.get(n, "0"), f"{path}, size") for n in ("height", "width")]
     if min(claimed) > 0:
-        rows.same_size(size, (claimed[0], claimed[1]), image, str(path))
+        rows.same_size(size, claimed, image, str(path))
     for number, one in enumerate(parsed.objects, start=1):
         where = f"{path}, object {number}"
         if not one.name:

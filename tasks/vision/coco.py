@@ -16,8 +16,8 @@ from typing import Any
 from tasks import json_stream
 from tasks.data import files
 from tasks.errors import UserError
-from tasks.vision.box_formats import rows
-from tasks.vision.box_formats.rows import Annotated, Annotations, Notes
+from tasks.vision import box_rows as rows
+from tasks.vision.box_rows import Annotated, Annotations, Notes
 
 _TRIED = 200
 """Images of a file that are looked for in each folder where they may be."""
@@ -172,14 +172,19 @@ def _annotated(one: _File, folder: Path, there: set[Path], notes: Notes) -> list
             continue
         made[number] = Annotated({"bytes": None, "path": str(path)})
         sizes[number] = rows.size_of(made[number].media)
-        claimed = image["height"], image["width"]
+        claimed = [image["height"], image["width"]]
         if None not in claimed:
-            rows.same_size(sizes[number], claimed, path, f"{one.path}, image {number}")
+            where = f"{one.path}, image {number}"
+            claimed = rows.of_numbers(claimed, 2, where, "height and width")
+            rows.same_size(sizes[number], claimed, path, where)
     for where, image_id, category, bbox, iscrowd, area in one.annotations:
-        if image_id not in one.images:
-            raise UserError(f"{where} is of image {image_id}, which the file does not list")
-        if category not in one.categories:
-            raise UserError(f"{where} is of category {category}, which the file does not list")
+        for kind, number, known in (
+            ("image", image_id, one.images),
+            ("category", category, one.categories),
+        ):
+            if not isinstance(number, int | str) or number not in known:
+                shown = str(number)[:60]
+                raise UserError(f"{where} is of {kind} {shown}, which the file does not list")
         if image_id not in made:
             continue
         x, y, width, height = rows.of_numbers(bbox, 4, where, "bbox")
@@ -188,6 +193,7 @@ def _annotated(one: _File, folder: Path, there: set[Path], notes: Notes) -> list
         box = rows.checked(corners, sizes[image_id], where, notes, lenient=True)
         if box is None:
             continue
-        given = isinstance(area, int | float) and math.isfinite(area) and area > 0
-        made[image_id].add(box, one.categories[category], crowd, float(area) if given else None)
+        pixels = rows.number_of(area)
+        given = pixels is not None and 0 < pixels < math.inf
+        made[image_id].add(box, one.categories[category], crowd, pixels if given else None)
     return list(made.values())

@@ -33,7 +33,11 @@ class Annotated:
     """In pixels."""
 
     def objects(self, places: Mapping[Any, int]) -> dict[str, list[Any]]:
-        """Return the objects as `objects_feature` has them; `places` are those of the classes."""
+        """Return the objects as `tasks.media.rows.objects_feature` has them.
+
+        Args:
+            places: of the classes.
+        """
         return {
             "bbox": [list(box) for box in self.boxes],
             "category": [places[label] for label in self.labels],
@@ -61,19 +65,6 @@ class Annotations:
     """What was read, besides the images."""
     root: Path
     """The folder that all of them lie in."""
-
-
-def objects_feature(classes: Sequence[str]) -> dict[str, Any]:
-    """Return the types of the column `objects`: of each image the boxes (x0, y0, x1, y1 in pixels),
-    places of classes, which are crowds, and areas in pixels, one an object each."""
-    import datasets
-
-    return {
-        "bbox": datasets.List(datasets.List(datasets.Value("float64"))),
-        "category": datasets.List(datasets.ClassLabel(names=list(classes))),
-        "iscrowd": datasets.List(datasets.Value("bool")),
-        "area": datasets.List(datasets.Value("float64")),
-    }
 
 
 class Notes:
@@ -145,13 +136,15 @@ def size_of(media: Mapping[str, Any], row: int = 0) -> tuple[int, int]:
         raise UserError(f"{name_of(media, row)}: {problem}") from None
 
 
-def same_size(size: tuple[int, int], claimed: tuple[float, float], path: Path, where: str) -> None:
+def same_size(size: tuple[int, int], claimed: Sequence[float], path: Path, where: str) -> None:
     """Raise `UserError` where annotations are of an image of another size (height and width)."""
-    if claimed == size:
-        return
-    told = f"{where}: the boxes are of an image of {claimed[1]:g} x {claimed[0]:g}"
-    turned = ", turned by its EXIF data" if claimed[::-1] == size else ""
-    raise UserError(f"{told}, and {path} has {size[1]} x {size[0]} pixels{turned}")
+    height, width = claimed
+    if (height, width) != size:
+        turned = ", turned by its EXIF data" if (width, height) == size else ""
+        raise UserError(
+            f"{where}: the boxes are of an image of {width:g} x {height:g}, and {path} has"
+            f" {size[1]} x {size[0]} pixels{turned}"
+        )
 
 
 def relative(name: Any, where: str) -> Path:
@@ -181,9 +174,20 @@ def note_unlisted(
             notes.add("images that no annotation names, left out", str(file))
 
 
+def number_of(value: Any) -> float | None:
+    """Return what JSON has for a number as a float; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return math.inf
+
+
 def of_numbers(values: Any, count: int, where: str, what: str) -> list[float]:
     """Return `count` numbers. `UserError` where that is not what was written."""
-    plain = isinstance(values, list | tuple) and len(values) == count
-    if not plain or any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
+    found = list(map(number_of, values)) if isinstance(values, list | tuple) else []
+    numbers = [number for number in found if number is not None]
+    if not len(numbers) == len(found) == count:
         raise UserError(f"{where}: {what} must be {count} numbers, not {str(values)[:60]}")
-    return [float(value) for value in values]
+    return numbers
