@@ -9,6 +9,7 @@ import numpy.typing as npt
 from tasks.base import Viewed
 from tasks.errors import UserError
 from tasks.metrics.detection import TrueBoxes
+from tasks.vision.box_args import BoxAugmentArgs
 
 if TYPE_CHECKING:
     import datasets
@@ -53,6 +54,7 @@ class BoxFeatures(Viewed):
         split: "datasets.Dataset",
         labels: Sequence[str],
         placement: "Callable[[int, int], Placement]",
+        args: BoxAugmentArgs,
     ) -> None:
         """Keep the boxes of the images that could be decoded.
 
@@ -68,14 +70,24 @@ class BoxFeatures(Viewed):
         if "objects" in split.column_names:
             places, objects = places_of(split, labels, "the data"), split["objects"][:]
             self.truth = [_truth(objects[int(i)], places) for i in decoded.kept]
-        self._placement = placement
+        self._placement, self._args = placement, args
 
     def __len__(self) -> int:
         return len(self.decoded)
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         rows = [self._row(i) for i in indices]
-        return rows if self._view is None else [row | {"view": self._view} for row in rows]
+        if self._view is None:
+            return rows
+        from tasks.randomness import SampleRandom
+        from tasks.vision.box_augment import mosaic_partners
+
+        chosen = mosaic_partners(SampleRandom(self._view, list(indices)), self._args, len(self))
+        for row, partners in zip(rows, chosen.tolist(), strict=True):
+            row |= {"view": self._view}
+            if partners[0] >= 0:
+                row["partners"] = [self._row(i) for i in partners]
+        return rows
 
     def _row(self, i: int) -> dict[str, Any]:
         facts = self.decoded.facts[int(self.origins[i])]

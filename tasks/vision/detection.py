@@ -20,7 +20,8 @@ from tasks.errors import UserError
 from tasks.media import items
 from tasks.metrics.spec import metric_spec
 from tasks.vision import image_classification, image_inputs
-from tasks.vision.box_formats.tables import BoxFormat
+from tasks.vision.augment_args import AugmentArgs
+from tasks.vision.box_args import BoxAugmentArgs, BoxFormat
 from tasks.vision.image_args import ImageArgs, side_of
 
 if TYPE_CHECKING:
@@ -43,17 +44,7 @@ show_input = image_classification.show_input
 
 
 @dataclass(frozen=True)
-class VaryArgs(Bounded):
-    """How training images are varied, anew in every epoch."""
-
-    augment: Literal["default", "none"] = "default"
-    """default: the variations below; none: images as they are"""
-    color_jitter: Share = 0.2
-    """strength of random brightness, contrast and saturation: 0.2 is a factor of 0.8 to 1.2"""
-
-
-@dataclass(frozen=True)
-class Args(VaryArgs, ImageArgs):
+class Args(BoxAugmentArgs, AugmentArgs, ImageArgs):
     """How images and boxes are read."""
 
     objects_column: str | None = None
@@ -62,9 +53,19 @@ class Args(VaryArgs, ImageArgs):
     """how boxes in that column are written: xywh, as COCO has them, or corners, xyxy; files in
     another format say it themselves"""
 
+    padding: Literal["reflection", "zeros"] = "zeros"
+    """what shifts and rotations bring in from outside the image; reflections would be things
+    without boxes"""
+
     def __post_init__(self) -> None:
         if self.resize == "crop":
             raise UserError("`resize` crop cuts things off that are to be found: stretch or pad")
+        if self.mixup or self.cutmix:
+            raise UserError("`mixup` and `cutmix` blend labels of images; with boxes give `mosaic`")
+        if self.augment == "randaugment":
+            raise UserError("`augment` randaugment moves things away from their boxes")
+        if self.padding == "reflection":
+            raise UserError("`padding` reflection shows things without their boxes: zeros")
         super().__post_init__()
 
 
@@ -202,7 +203,10 @@ class Detection(Bindable):
         strides."""
         return replace(
             self,
-            args=self.args.resolved(processor),
+            args=replace(
+                self.args.resolved(processor),
+                hflip=image_classification.flips(self.args, self.labels),
+            ),
             strides=tuple(processor.strides),
             size=side_of(processor),
             mean=tuple(processor.image_mean),
@@ -256,7 +260,7 @@ class Detection(Bindable):
             title="reading images",
             digests=True,
         )
-        return BoxFeatures(decoded, examples, self.labels, self._placement)
+        return BoxFeatures(decoded, examples, self.labels, self._placement, self.args)
 
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
@@ -300,18 +304,21 @@ class Detection(Bindable):
         return self.collate_arrays(rows).tensors()
 
     def _varied(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return the rows with images as their views have them."""
+        """Return the rows with images and boxes as their views have them."""
         from tasks.randomness import SampleRandom
-        from tasks.vision import augment
-        from tasks.vision.augment_args import AugmentArgs
+        from tasks.vision.box_augment import Pictured, vary
 
-        args = AugmentArgs(crop_scale=1.0, hflip="off", color_jitter=self.args.color_jitter)
+        def pictured(row: Mapping[str, Any]) -> Pictured:
+            return Pictured(row["image"], row["boxes"], row["labels"], row["crowd"])
+
         varied = []
         for row in rows:
             draws = SampleRandom(row["view"], [row["sample_id"]])
-            image = image_classification.stack([row["image"]])
-            pixels = augment.to_bytes(augment.augment(image, draws, args))
-            varied.append({**row, "image": pixels[0].permute(1, 2, 0).numpy()})
+            partners = list(map(pictured, row.get("partners", ())))
+            seen = vary(pictured(row), draws, self.args, self.args, partners)
+            boxes = seen.boxes.astype("float32")
+            more = {"image": seen.image, "boxes": boxes, "labels": seen.labels, "crowd": seen.crowd}
+            varied.append({**row, **more})
         return varied
 
     def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:

@@ -1,6 +1,7 @@
 """The task of detection: classes by name, batches with and without boxes, and what it says."""
 
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -146,3 +147,43 @@ def test_an_image_is_wrong_where_other_things_are_found_or_elsewhere() -> None:
         (2, "1 dog (1 elsewhere)"),
         (3, "nothing"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ({"mixup": 0.2}, "`mixup` and `cutmix` blend labels of images; with boxes give `mosaic`"),
+        ({"augment": "randaugment"}, "`augment` randaugment moves things away from their boxes"),
+        ({"padding": "reflection"}, "`padding` reflection shows things without their boxes"),
+    ],
+)
+def test_what_boxes_could_not_follow_is_refused(args: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        Args(**args)
+
+
+def test_boxes_follow_what_is_done_to_their_image() -> None:
+    """Where a picture has one bright thing, its box is around what is bright."""
+    task = replace(TASK, args=replace(TASK.args, rotation=30.0, crop_scale=0.5, mosaic=0.5))
+    pixels = np.zeros((40, 40, 1), np.uint8)
+    pixels[10:20, 8:24] = 255
+    content = io.BytesIO()
+    Image.fromarray(pixels[..., 0]).save(content, "PNG")
+    split = split_of(["cat", "dog"], [[([8.0, 10, 24, 20], 1)]] * 8)
+    media = [{"bytes": content.getvalue(), "path": None}] * 8
+    split = split.remove_columns("media").add_column(
+        "media", media, feature=split.features["media"]
+    )
+    seen = task.features(split, "bright").view(EpochView(seed=1, epoch=1))
+    rows = seen.__getitems__(range(8))
+    assert any("partners" in row for row in rows) and any("partners" not in row for row in rows)
+    batch = task.collate(rows)
+    bright = batch.inputs["pixel_values"][:, 0] > 0
+    assert sum(map(len, batch.targets["boxes"])) >= 8
+    for image, boxes in zip(bright, batch.targets["boxes"], strict=True):
+        covered = torch.zeros_like(image)
+        for x0, y0, x1, y1 in boxes.round().int().tolist():
+            assert image[y0:y1, x0:x1].float().mean() > 0.2  # turned boxes are larger
+            covered[max(0, y0 - 1) : y1 + 1, max(0, x0 - 1) : x1 + 1] = True
+        outside = (image & ~covered).sum()
+        assert outside <= 0.25 * image.sum()  # of things of which too little is left
