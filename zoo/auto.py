@@ -15,6 +15,7 @@ from zoo.speech.modeling_stream import StreamConfig, StreamForCTC, StreamModel
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification, CnnModel
 from zoo.vision.modeling_fcos import FcosConfig, FcosForObjectDetection, FcosModel
 from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining, MaeModel
+from zoo.vision.modeling_vae import VaeConfig, VaeForPreTraining, VaeModel
 
 __all__ = [
     "CnnConfig",
@@ -39,4 +40,7 @@ __all__ = [
     "StreamConfig",
     "StreamForCTC",
     "StreamModel",
+    "VaeConfig",
+    "VaeForPreTraining",
+    "VaeModel",
 ]

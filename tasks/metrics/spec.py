@@ -36,6 +36,13 @@ METRICS: Mapping[str, MetricSpec] = {
         MetricSpec(
             "bits_per_byte", "Bits per byte", None, greater_is_better=False, scale="relative"
         ),
+        MetricSpec(
+            "bits_per_dim",
+            "Bits per dimension",
+            None,
+            greater_is_better=False,
+            is_mean=True,
+        ),
         MetricSpec("bleu", "BLEU", "sacrebleu", greater_is_better=True),
         MetricSpec("cer", "Character error rate", "cer", greater_is_better=False),
         MetricSpec("chrf", "chrF", "chrf", greater_is_better=True),

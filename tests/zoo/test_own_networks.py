@@ -40,6 +40,7 @@ SMALL: dict[str, Any] = {
     "decoder_size": 24,
     "decoder_depth": 1,
     "decoder_heads": 2,
+    "latent_size": 4,
     "hidden_dropout_prob": 0.0,
     "num_labels": 3,
     "head_layers": 1,
@@ -57,6 +58,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         "scaled": {"architecture": "deit3_small_patch16_224"},
         "normal": {"initialization": "normal"},
     },
+    "zoo_vae": {"grey": {"num_channels": 1, "initialization": "normal"}},
     "zoo_stream": {"stacked": {"stacked_frames": 3, "chunk_frames": 6, "initialization": "he"}},
     "zoo_rnn": {
         "gru": {"cell": "gru", "pooling": "last"},
@@ -124,6 +126,8 @@ def inputs_of(model: Any, lengths: tuple[int, ...] = (24, 9, 17)) -> dict[str, T
             patches = (config.image_size // config.patch_size) ** 2
             noise = torch.rand(rows, patches, generator=generator)
             inputs["shuffle"] = noise.argsort(1)
+        if "noise" in inspect.signature(model.forward).parameters:
+            inputs["noise"] = torch.randn(rows, config.latent_size, generator=generator)
         return inputs
     if model.main_input_name == "input_ids":
         ids = torch.randint(3, config.vocab_size, mask.shape, generator=generator)

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 50
 """Of more classes none is recorded: every fact is a line of the evidence."""
-SCORES = ("precision", "recall", "f1")
-PRECISIONS = ("map", "map_50")
-"""The metrics of boxes."""
+SCORES = ("precision", "recall", "f1", "map", "map_50")
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,8 @@ class ClassScores:
     n: int  # rows of the split that have it, or spans, or objects
     predicted: int  # rows, spans or boxes that were predicted to have it
     scores: "Mapping[str, MetricEstimate]"
-    """`SCORES` or `PRECISIONS` by name, in 0..1; precision only where it was predicted, none where
-    n is 0."""
+    """Those of `SCORES` that are known of it by name, in 0..1; precision only where it was
+    predicted, none where n is 0."""
 
 
 def rows_of(
@@ -69,14 +67,14 @@ def of_classes(rows: Sequence[ClassScores], **common: Any) -> list[evidence.Fact
             **common,
         )
         for row in rows
-        for name in (*SCORES, *PRECISIONS)
+        for name in SCORES
         if (one := row.scores.get(name)) is not None
     ]
 
 
 def show(rows: Sequence[ClassScores]) -> None:
     """Print a table of the classes, and a line of those without rows, if there are any."""
-    names = PRECISIONS if any("map" in row.scores for row in rows) else SCORES
+    names = [name for name in SCORES if any(name in row.scores for row in rows)]
     cells = [
         (row.label, *(_cell(row.scores.get(name)) for name in names), f"{row.n:,}")
         for row in rows

@@ -7,6 +7,7 @@ import pytest
 
 from tasks.metrics import METRICS, detection, metric_spec
 from tasks.metrics.classification import ClassificationMetric
+from tasks.metrics.means import MeanMetric
 from tasks.metrics.ranked import TopKMetric
 from tasks.metrics.spec import title_of
 from tasks.metrics.transcription import TranscriptionMetric
@@ -47,7 +48,9 @@ def _tallies() -> list[object]:
     found = [Found(true.boxes * 1.2, true.labels, np.ones(1)) for true in boxes]
     pointed = detection.DetectionMetric(1)
     pointed.update(ids, found, boxes)
-    return [single, multi, regression, ranked, speech, written, pointed]
+    bits = MeanMetric("bits_per_dim")
+    bits.count(ids, rng.uniform(2, 5, 40))
+    return [single, multi, regression, ranked, speech, written, pointed, bits]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +82,7 @@ def test_names_on_the_hub() -> None:
     own = {name for name, spec in METRICS.items() if spec.hub_id is None}
     assert own == {
         "bits_per_byte",
+        "bits_per_dim",
         "loss",
         *detection.METRICS,
         "masked_accuracy",
