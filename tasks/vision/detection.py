@@ -58,6 +58,7 @@ class Args(BoxAugmentArgs, AugmentArgs, ImageArgs):
     without boxes"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.resize == "crop":
             raise UserError("`resize` crop cuts things off that are to be found: stretch or pad")
         if self.mixup or self.cutmix:
@@ -66,7 +67,6 @@ class Args(BoxAugmentArgs, AugmentArgs, ImageArgs):
             raise UserError("`augment` randaugment moves things away from their boxes")
         if self.padding == "reflection":
             raise UserError("`padding` reflection shows things without their boxes: zeros")
-        super().__post_init__()
 
 
 @dataclass(frozen=True)
@@ -445,25 +445,17 @@ class Detection(Bindable):
         return name_of(example["media"], row)
 
     def to_json(self, prediction: "Boxes", top_k: int | None = None) -> dict[str, Any]:
-        """Return the things found with a score of `threshold` or more, the surest first, as
-        transformers' pipeline writes them.
+        """Return the things found with a score of `threshold` or more, the surest first.
 
-        Each has `score`, `label`, and `box` with xmin, ymin, xmax and ymax in pixels of the image,
-        which are not rounded to whole ones here.
+        `labels` and `scores` are lists of one each; `boxes` are lists of x0, y0, x1 and y1 in
+        pixels of the image.
 
         Args:
             top_k: so many at most.
         """
-        sure = prediction.scores >= self.threshold
-        found = (prediction.scores[sure], prediction.labels[sure], prediction.boxes[sure])
-        corners = ("xmin", "ymin", "xmax", "ymax")
+        sure = (prediction.scores >= self.threshold).nonzero()[0][:top_k]
         return {
-            "boxes": [
-                {
-                    "score": round(float(score), 4),
-                    "label": self.labels[label],
-                    "box": {name: round(float(x), 1) for name, x in zip(corners, box, strict=True)},
-                }
-                for score, label, box in list(zip(*found, strict=True))[:top_k]
-            ]
+            "labels": [self.labels[label] for label in prediction.labels[sure]],
+            "scores": [round(score, 4) for score in prediction.scores[sure].tolist()],
+            "boxes": [[round(x, 1) for x in box] for box in prediction.boxes[sure].tolist()],
         }

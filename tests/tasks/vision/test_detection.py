@@ -122,10 +122,11 @@ def found(*boxes: tuple[list[float], float, int]) -> Boxes:
 
 def test_json_has_what_is_above_the_threshold() -> None:
     boxes = found((BOX, 0.91236, 1), ([0, 0, 8, 8], 0.4, 0))
-    best = {"score": 0.9124, "label": "dog"}
-    best |= {"box": {"xmin": 10.0, "ymin": 5.0, "xmax": 30.0, "ymax": 15.0}}
-    assert TASK.to_json(boxes) == {"boxes": [best]}
-    assert TASK.to_json(found()) == {"boxes": []}
+    assert TASK.to_json(boxes) == {"labels": ["dog"], "scores": [0.9124], "boxes": [BOX]}
+    assert TASK.to_json(found()) == {"labels": [], "scores": [], "boxes": []}
+    every = replace(TASK, threshold=0.0)
+    assert every.to_json(boxes)["labels"] == ["dog", "cat"]
+    assert every.to_json(boxes, top_k=1)["labels"] == ["dog"]
 
 
 def test_an_image_is_wrong_where_other_things_are_found_or_elsewhere() -> None:
