@@ -80,14 +80,7 @@ class FcosPreTrainedModel(ZooPreTrainedModel):
         section 2.2; Goyal et al. 2017, section 5.1), his uniform by fan-in in the pyramid, and in
         the head a normal with `initializer_range`; its classes begin with the probability `PRIOR`.
         """
-        if isinstance(module, FcosConv):
-            if module.is_lateral:
-                nn.init.kaiming_uniform_(module.weight, a=1)
-            else:
-                nn.init.normal_(module.weight, std=self.config.initializer_range)
-            if module.bias is not None:
-                module.bias.fill_(module.first_bias)
-        elif isinstance(module, FcosScale):
+        if isinstance(module, FcosScale):
             module.scale.fill_(1.0)
         elif isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -95,25 +88,23 @@ class FcosPreTrainedModel(ZooPreTrainedModel):
                 module.bias.zero_()
         elif hasattr(module, "zero_init_last"):  # a residual block of timm
             module.zero_init_last()  # type: ignore[operator]
+        elif isinstance(module, FcosModel):
+            for convolution in (*module.laterals, *module.layers):
+                nn.init.kaiming_uniform_(convolution.weight, a=1)
+        elif isinstance(module, FcosTower | FcosForObjectDetection):
+            for convolution in module.children():
+                if isinstance(convolution, nn.Conv2d):
+                    nn.init.normal_(convolution.weight, std=self.config.initializer_range)
+            if isinstance(module, FcosForObjectDetection):
+                module.classifier.bias.fill_(-math.log((1 - PRIOR) / PRIOR))
+                module.distances.bias.fill_(1.0)
         else:
             super().initialize(module)
 
 
-class FcosConv(nn.Conv2d):
-    """A convolution that keeps height and width, and knows how it begins."""
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel: int = 3,
-        *,
-        bias: bool = True,
-        is_lateral: bool = False,
-        first_bias: float = 0.0,
-    ) -> None:
-        super().__init__(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
-        self.is_lateral, self.first_bias = is_lateral, first_bias
+def _same_size(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
+    """Return a 3x3 convolution that keeps height and width."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
 
 
 class FcosScale(nn.Module):
@@ -165,10 +156,10 @@ class FcosModel(FcosPreTrainedModel):
         self.backbone = FcosBackbone(config)
         width = config.hidden_size
         self.laterals = nn.ModuleList(
-            FcosConv(inputs, width, 1, is_lateral=True) for inputs in self.backbone.widths
+            nn.Conv2d(inputs, width, 1) for inputs in self.backbone.widths
         )
         # from the coarsest to the finest, as they are computed
-        self.layers = nn.ModuleList(FcosConv(width, width, is_lateral=True) for _ in config.strides)
+        self.layers = nn.ModuleList(_same_size(width, width) for _ in config.strides)
         self.post_init()
 
     @can_return_tuple  # type: ignore[untyped-decorator]
@@ -206,7 +197,7 @@ class FcosTower(nn.Sequential):
     def __init__(self, width: int, layers: int) -> None:
         parts: list[nn.Module] = []
         for _ in range(layers):
-            parts += [FcosConv(width, width, bias=False), nn.GroupNorm(GROUPS, width)]
+            parts += [_same_size(width, width, bias=False), nn.GroupNorm(GROUPS, width)]
             parts += [nn.ReLU(inplace=True)]
         super().__init__(*parts)
 
@@ -221,10 +212,9 @@ class FcosForObjectDetection(FcosPreTrainedModel):
         self.fcos = FcosModel(config)
         self.class_tower = FcosTower(width, config.head_layers)
         self.box_tower = FcosTower(width, config.head_layers)
-        first = -math.log((1 - PRIOR) / PRIOR)
-        self.classifier = FcosConv(width, config.num_labels, first_bias=first)
-        self.distances = FcosConv(width, 4, first_bias=1.0)
-        self.centerness = FcosConv(width, 1)
+        self.classifier = _same_size(width, config.num_labels)
+        self.distances = _same_size(width, 4)
+        self.centerness = _same_size(width, 1)
         self.scales = nn.ModuleList(FcosScale() for _ in config.strides)
         self.post_init()
 
