@@ -20,6 +20,7 @@ MODULES = (
     "zoo.vision.resnet_cls",
     "zoo.vision.vit_cls",
     "zoo.vision.mae",
+    "zoo.vision.fcos_det",
     "zoo.vision.vae",
     "zoo.tabular.mlp_tab",
     "zoo.vision.unet_seg",
