@@ -96,8 +96,10 @@ class FcosPreTrainedModel(ZooPreTrainedModel):
                 if isinstance(convolution, nn.Conv2d):
                     nn.init.normal_(convolution.weight, std=self.config.initializer_range)
             if isinstance(module, FcosForObjectDetection):
-                module.classifier.bias.fill_(-math.log((1 - PRIOR) / PRIOR))
-                module.distances.bias.fill_(1.0)
+                prior = -math.log((1 - PRIOR) / PRIOR)
+                for layer, first in ((module.classifier, prior), (module.distances, 1.0)):
+                    assert layer.bias is not None
+                    layer.bias.fill_(first)
         else:
             super().initialize(module)
 
