@@ -13,6 +13,7 @@ import numpy as np
 from tasks.randomness import SampleRandom
 from tasks.vision import geometry, randaugment
 from tasks.vision.augment_args import AugmentArgs as AugmentArgs
+from tasks.vision.pixels import luma
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +44,22 @@ def augment(images: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor
     if args.random_erasing:
         varied = _erased(varied, draws, args.random_erasing)
     return _own(varied, images)
+
+
+def place_masks(masks: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor":
+    """Return masks uint8 [b, h, w] placed as `augment` places their images: flipped, cropped,
+    turned and shifted by the same draws, each pixel the class of the nearest.
+
+    What comes from outside the image is 255, the class of pixels that do not count, where `args`
+    pads with zeros, and mirrored as the image otherwise.
+    """
+    import torch
+
+    if args.augment == "none":
+        return masks
+    # counted from 1, 255 becomes 0, which is what padding brings in
+    placed = _placed((masks + 1)[:, None].to(torch.float32), draws, args, "nearest")
+    return placed[:, 0].to(torch.uint8) - 1
 
 
 def weak(images: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor":
@@ -95,12 +112,17 @@ def to_bytes(images: "Tensor") -> "Tensor":
     return (images * 255).round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _placed(images: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor":
+def _placed(
+    images: "Tensor",
+    draws: SampleRandom,
+    args: AugmentArgs,
+    mode: geometry.Sampling = "bilinear",
+) -> "Tensor":
     """Flips, crop, rotation and shift, in one step; bytes stay bytes where no pixel is new."""
     if args.crop_scale == 1 and not args.rotation:
         return _moved(images, draws, args, args.crop_padding)
     crop = maps(draws, args, *images.shape[2:])
-    return geometry.warp(to_float(images), crop, args.padding)
+    return geometry.warp(to_float(images), crop, args.padding, mode)
 
 
 def maps(draws: SampleRandom, args: AugmentArgs, height: int, width: int) -> geometry.Floats:
@@ -164,7 +186,7 @@ def _jittered(images: "Tensor", draws: SampleRandom, strength: float) -> "Tensor
     low, high = 1 - strength, 1 + strength
     brightness = draws.uniform("brightness", low, high)
     contrast = draws.uniform("contrast", low, high)
-    light = _luma(images)
+    light = luma(images)
     pixels = light[0].numel()
     mean = (light * 65536).int().sum((1, 2, 3)).cpu().numpy() / (65536 * pixels)
     varied = images * _column(brightness * contrast, images)
@@ -172,18 +194,9 @@ def _jittered(images: "Tensor", draws: SampleRandom, strength: float) -> "Tensor
     varied.clamp_(0, 1)
     if images.shape[1] == 3:
         saturation = draws.uniform("saturation", low, high)
-        grey = _luma(varied) * _column(1 - saturation, images)
+        grey = luma(varied) * _column(1 - saturation, images)
         varied = varied.mul_(_column(saturation, images)).add_(grey).clamp_(0, 1)
     return varied
-
-
-def _luma(images: "Tensor") -> "Tensor":
-    """Brightness as the eye sees it (ITU-R 601), float32 [b, 1, h, w]."""
-    if images.shape[1] == 1:
-        return images
-    red, green, blue = images.split(1, dim=1)
-    light: Tensor = red * 0.299 + green * 0.587 + blue * 0.114
-    return light
 
 
 def _column(values: geometry.Floats, images: "Tensor") -> "Tensor":

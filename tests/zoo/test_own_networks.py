@@ -35,6 +35,7 @@ SMALL: dict[str, Any] = {
     "conv_kernel_size": 3,
     "kernel_size": 3,
     "widths": (8, 16),
+    "hidden_sizes": (16, 12),
     "image_size": 16,
     "depth": 2,
     "decoder_size": 24,
@@ -59,6 +60,14 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         "normal": {"initialization": "normal"},
     },
     "zoo_vae": {"grey": {"num_channels": 1, "initialization": "normal"}},
+    "zoo_mlp": {
+        "linear": {"hidden_sizes": ()},
+        "grey": {"num_channels": 1, "hidden_act": "tanh", "initialization": "xavier"},
+    },
+    "zoo_unet": {
+        "strided": {"stem_stride": 2, "norm": "group"},
+        "elu": {"hidden_act": "elu", "initialization": "xavier"},
+    },
     "zoo_stream": {"stacked": {"stacked_frames": 3, "chunk_frames": 6, "initialization": "he"}},
     "zoo_rnn": {
         "gru": {"cell": "gru", "pooling": "last"},
@@ -129,6 +138,8 @@ def inputs_of(model: Any, lengths: tuple[int, ...] = (24, 9, 17)) -> dict[str, T
         if "noise" in inspect.signature(model.forward).parameters:
             inputs["noise"] = torch.randn(rows, config.latent_size, generator=generator)
         return inputs
+    if model.main_input_name == "features":
+        return {"features": torch.randn(rows, config.num_features, generator=generator)}
     if model.main_input_name == "input_ids":
         ids = torch.randint(3, config.vocab_size, mask.shape, generator=generator)
         return {"input_ids": ids * mask, "attention_mask": mask}
@@ -140,6 +151,10 @@ def inputs_of(model: Any, lengths: tuple[int, ...] = (24, 9, 17)) -> dict[str, T
 def labels_of(model: Any) -> dict[str, Any]:
     if "labels" not in inspect.signature(model.forward).parameters:
         return {}
+    if type(model).__name__.endswith("ForSemanticSegmentation"):
+        pixels = torch.arange(3 * model.config.image_size**2) % 4  # 3: ignored, as 255 is
+        shape = (3, model.config.image_size, model.config.image_size)
+        return {"labels": pixels.masked_fill(pixels == 3, 255).view(shape)}
     if type(model).__name__.endswith("ForObjectDetection"):
         box = {"class_labels": torch.tensor([1]), "boxes": torch.tensor([[0.5, 0.5, 0.6, 0.8]])}
         return {"labels": [box] * 3}

@@ -96,10 +96,9 @@ class FcosPreTrainedModel(ZooPreTrainedModel):
                 if isinstance(convolution, nn.Conv2d):
                     nn.init.normal_(convolution.weight, std=self.config.initializer_range)
             if isinstance(module, FcosForObjectDetection):
-                prior = -math.log((1 - PRIOR) / PRIOR)
-                for layer, first in ((module.classifier, prior), (module.distances, 1.0)):
-                    assert layer.bias is not None
-                    layer.bias.fill_(first)
+                assert module.classifier.bias is not None and module.distances.bias is not None
+                nn.init.constant_(module.classifier.bias, -math.log((1 - PRIOR) / PRIOR))
+                nn.init.constant_(module.distances.bias, 1.0)
         else:
             super().initialize(module)
 
