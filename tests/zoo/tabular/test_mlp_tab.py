@@ -126,7 +126,7 @@ def test_rows_before_a_bad_one_are_answered(graded: Path) -> None:
     good = json.dumps(ROW)
     done = run_cli(ENTRY, "predict", graded, "--row", good, good, '{"age of person": 3}', good)
     assert done.code == 2 and len(done.lines) == 2, done.out
-    assert "--row 3: no column '城市'" in done.err
+    assert "--row 3: the row has no column '城市'" in done.err
 
 
 def test_several_numbers_in_their_own_units(measured: Path) -> None:
