@@ -55,6 +55,21 @@ class WithGrid(Protocol):
 
 
 @runtime_checkable
+class WithSamples(WithGrid, Protocol):
+    """Inputs of `predict` that can ask for new pictures, made of nothing but a seed."""
+
+    @property
+    def samples(self) -> int | None:
+        """The number of new pictures; None if none are asked for."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """The seed of new pictures."""
+        ...
+
+
+@runtime_checkable
 class FromMedia(Protocol):
     """The options of a task whose examples are image or sound files."""
 

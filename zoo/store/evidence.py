@@ -46,6 +46,7 @@ KINDS = frozenset(
         "training",
         "class",  # of one class: precision, recall, f1, recognised; `label` names it, n its rows
         "constant",  # a metric of one answer to every row, which `label` names
+        "reference",  # a metric of other pictures than a model's, which `label` names: the scale
         "update",  # a step of a service from one version of a model to another, or back
         "data",  # what the check before training counted; of one class where `label` names it
     )
@@ -102,7 +103,7 @@ class Fact:
     deployment: str | None = None
     device: str | None = None
     threads: int | None = None
-    workload: Mapping[str, Any] | None = None  # {"batch": 1, "length": 128}
+    workload: Mapping[str, Any] | None = None  # {"batch": 1, "length": 128}; {"features": digest}
     dataset: Mapping[str, Any] | None = None  # {name, fingerprint}
     split: str | None = None
     label: str | None = None  # the class that it is about
