@@ -91,9 +91,10 @@ def _moments(features: Floats, counts: Ints) -> tuple[Floats, Floats]:
     features, counts = features[seen], counts[seen]
     n = int(counts.sum())
     mean = counts @ features / n
-    scaled = (features - mean) * np.sqrt(counts / max(n - 1, 1))[:, None]
+    scaled: Floats = (features - mean) * np.sqrt(counts / max(n - 1, 1))[:, None]
     if len(scaled) > scaled.shape[1]:
-        scaled = np.linalg.qr(scaled, mode="r")
+        triangle: Floats = np.linalg.qr(scaled, mode="r")  # type: ignore[assignment]  # of this mode
+        return mean, triangle
     return mean, scaled
 
 

@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 
 MOST = 10_000
 """Images of a set: pairs of more take long, and FID hardly changes."""
-PREFIX = "reference_"
-"""Of the names of facts about the scale: who looks a metric up must not find them."""
 LEVELS = 256
 
 
@@ -147,7 +145,7 @@ class JudgedPictures:
         return [
             evidence.fact(
                 "metric" if name == "made" else "reference",
-                one.name if name == "made" else PREFIX + one.name,
+                one.name if name == "made" else evidence.REFERENCE + one.name,
                 one.value,
                 metric_spec(one.name).unit,
                 n=one.n,

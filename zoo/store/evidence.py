@@ -51,6 +51,8 @@ KINDS = frozenset(
         "data",  # what the check before training counted; of one class where `label` names it
     )
 )
+REFERENCE = "reference_"
+"""Begins the name of a fact of kind "reference": who looks a metric up must not find it."""
 STATUSES = frozenset(("ok", "wrong", "oom", "unavailable"))
 TYPES: Mapping[str, type] = (
     dict.fromkeys(("kind", "name", "unit", "subject", "run", "status"), str)
