@@ -46,6 +46,22 @@ def augment(images: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor
     return _own(varied, images)
 
 
+def place_masks(masks: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor":
+    """Return masks uint8 [b, h, w] placed as `augment` places their images: flipped, cropped,
+    turned and shifted by the same draws, each pixel the class of the nearest.
+
+    What comes from outside the image is 255, the class of pixels that do not count, where `args`
+    pads with zeros, and mirrored as the image otherwise.
+    """
+    import torch
+
+    if args.augment == "none":
+        return masks
+    # counted from 1, 255 becomes 0, which is what padding brings in
+    placed = _placed((masks + 1)[:, None].to(torch.float32), draws, args, "nearest")
+    return placed[:, 0].to(torch.uint8) - 1
+
+
 def weak(images: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor":
     """The weak view of FixMatch: mirrored where `args` says so, and shifted a little.
 
@@ -96,12 +112,17 @@ def to_bytes(images: "Tensor") -> "Tensor":
     return (images * 255).round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _placed(images: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor":
+def _placed(
+    images: "Tensor",
+    draws: SampleRandom,
+    args: AugmentArgs,
+    mode: geometry.Sampling = "bilinear",
+) -> "Tensor":
     """Flips, crop, rotation and shift, in one step; bytes stay bytes where no pixel is new."""
     if args.crop_scale == 1 and not args.rotation:
         return _moved(images, draws, args, args.crop_padding)
     crop = maps(draws, args, *images.shape[2:])
-    return geometry.warp(to_float(images), crop, args.padding)
+    return geometry.warp(to_float(images), crop, args.padding, mode)
 
 
 def maps(draws: SampleRandom, args: AugmentArgs, height: int, width: int) -> geometry.Floats:

@@ -3,22 +3,19 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tasks.data import tables
 from tasks.data.columns import find_column, folded
 from tasks.errors import UserError
 from tasks.media.rows import objects_feature
 from tasks.vision import box_rows as rows
+from tasks.vision.box_args import BoxFormat
 from tasks.vision.box_rows import Annotated, Annotations, Box, Notes
 from tasks.vision.images import IMAGE
 
 if TYPE_CHECKING:
     import datasets
-
-BoxFormat = Literal["xywh", "xyxy"]
-"""How a box is written: its upper left corner with width and height, as COCO has it, or two
-corners."""
 
 _COLUMNS: tuple[tuple[tuple[str, str, str, str], BoxFormat], ...] = (
     (("xmin", "ymin", "xmax", "ymax"), "xyxy"),

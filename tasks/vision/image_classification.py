@@ -168,21 +168,13 @@ class ImageClassification(Classification):
             raise UserError(f"`mixup` wants one label an image, and this is {self.problem_type}")
         return replace(
             self,
-            args=replace(self.args.resolved(processor), hflip=self._flips()),
+            args=replace(self.args.resolved(processor), hflip=flips(self.args, self.classes)),
             size=side_of(processor),
             mean=tuple(processor.image_mean),
             std=tuple(processor.image_std),
             channels=getattr(processor, "num_channels", 3),
             processor=processor,
         )
-
-    def _flips(self) -> Literal["on", "off"]:
-        """Mirrored digits and letters are no digits and letters; most other things stay what they
-        are."""
-        if self.args.hflip != "auto":
-            return self.args.hflip
-        glyphs = all(len(name) == 1 or name.isdigit() for name in self.classes)
-        return "off" if glyphs else "on"
 
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """The images of one split, decoded and resized, in memory where they fit."""
@@ -377,6 +369,15 @@ def _tell_what_is_cut(examples: "datasets.Dataset", decoded: "Decoded", args: Ar
 def _cut(share: float, args: Args) -> str:
     low, high = args.value_range or (0, 0)
     return f"{share:.1%} of the values lie outside {low:,g} to {high:,g}, and are cut"
+
+
+def flips(args: AugmentArgs, classes: Sequence[str]) -> Literal["on", "off"]:
+    """Return whether images are mirrored: digits and letters would be none, most other things stay
+    what they are."""
+    if args.hflip != "auto":
+        return args.hflip
+    glyphs = all(len(name) == 1 or name.isdigit() for name in classes)
+    return "off" if glyphs else "on"
 
 
 def stack(images: "Sequence[np.ndarray]") -> "Tensor":

@@ -155,8 +155,8 @@ class QuantizeArgs(Bounded):
     checkpoint: tyro.conf.Positional[Path]
     """folder of the checkpoint"""
     max_drop: MaxDrop = 0.005
-    """most that the task's main metric may lose on the validation split, absolute; of bits per byte
-    as a share of them"""
+    """most that the task's main metric may lose on the validation split, absolute (of chrF points
+    of 100); of bits per byte as a share of them"""
     min_speedup: Positive = 1.2
     """least speedup over eager fp32, on the same threads; the whole interval must reach it"""
     batch_size: Count = 1

@@ -317,7 +317,9 @@ def _raw_inputs(rows: Any, task: Task) -> Iterator[Raw]:
             if prompt and len(prompt) <= LONGEST_TEXT:
                 yield prompt
         elif row.get("text"):
-            texts = [row[name] for name in ("text", "text_pair") if row.get(name) is not None]
+            # of a pair whose second text is what is to be written, the first is the input
+            names = ("text",) if isinstance(task, Generates) else ("text", "text_pair")
+            texts = [row[name] for name in names if row.get(name) is not None]
             if sum(map(len, texts)) <= LONGEST_TEXT:
                 yield texts[0] if len(texts) == 1 else (texts[0], texts[1])
 

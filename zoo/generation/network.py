@@ -7,17 +7,18 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers.cache_utils import DynamicLayer
 
 from tasks.errors import UserError
 from zoo.generation.decoding import Decoding, SpecialTokens, from_config
+from zoo.generation.growing_cache import GrowingLayer, let_grow
 from zoo.generation.session import Ids, Session
+from zoo.generation.target_writer import TargetWriter
 from zoo.generation.writer import TokenWriter
 from zoo.machine.memory import available_memory
 
 
 class NetworkDecoder:
-    """A PyTorch network as a `zoo.generation.session.Generative`; its inputs are tensors.
+    """A PyTorch network as a `zoo.generation.session.Generative`.
 
     An encoder-decoder is given the inputs of its encoder, with an `attention_mask` where it takes
     one; a decoder `input_ids` int64 [rows, n] and, where rows are padded on the left,
@@ -39,8 +40,11 @@ class NetworkDecoder:
         where = f"the generation config of {type(model).__name__}"
         return cls(model, *from_config(config, where, model.config.is_encoder_decoder))
 
-    def start(self, inputs: Mapping[str, Tensor]) -> Session:
-        """Start a session from prompts or encoder inputs (`Generative.start`)."""
+    def start(self, inputs: Mapping[str, Any]) -> Session:
+        """Start a session from prompts or encoder inputs, arrays or tensors
+        (`Generative.start`)."""
+        device = self.model.device
+        inputs = {name: torch.as_tensor(each, device=device) for name, each in inputs.items()}
         rows = len(next(iter(inputs.values())))
         state: dict[str, Any] = {"past_key_values": None}
         if "attention_mask" in inputs:
@@ -56,6 +60,7 @@ class NetworkDecoder:
         # only the last one's logits, where the network can be told
         few = {"logits_to_keep": 1} if "logits_to_keep" in self.arguments else {}
         session.logits = _array(self._forward(session, prompt, **few)[:, -1])
+        let_grow(state["past_key_values"])
         return session
 
     def step(self, session: Session, tokens: Ids) -> Any:
@@ -109,7 +114,7 @@ class NetworkDecoder:
         """
         state, common = session.state, int(counts.min())
         cache, mask = state["past_key_values"], state["attention_mask"]
-        if any(type(layer).__name__ != "DynamicLayer" for layer in cache.layers):
+        if any(type(layer) is not GrowingLayer for layer in cache.layers):
             raise UserError(
                 f"`draft`: {self.model.config.model_type} keeps more of its tokens than keys and "
                 "values, and can't take one back"
@@ -125,8 +130,8 @@ class NetworkDecoder:
             state["attention_mask"] = mask.take_along_dim(sources, 1) * (places >= rest)
             for layer in cache.layers:
                 columns = sources[:, None, :, None].to(layer.keys.device)
-                layer.keys = layer.keys.take_along_dim(columns, 2)
-                layer.values = layer.values.take_along_dim(columns, 2)
+                layer.keys.copy_(layer.keys.take_along_dim(columns, 2))
+                layer.values.copy_(layer.values.take_along_dim(columns, 2))
 
     def _forward(self, session: Session, tokens: Tensor, **more: Any) -> Tensor:
         tokens = tokens.to(self.model.device)
@@ -178,6 +183,23 @@ class PromptWriter(TokenWriter):
         return available_memory(self.model.device)
 
 
+class NetworkTargetWriter(TargetWriter):
+    """Writes texts from sources by a network that keeps keys and values."""
+
+    def __init__(self, model: Any) -> None:
+        """Take an encoder-decoder of transformers."""
+        self.model = model
+
+    def own_config(self) -> dict[str, Any]:
+        """Return the fields of the network's generation config that differ from the usual ones."""
+        config: dict[str, Any] = self.model.generation_config.to_diff_dict()
+        return config
+
+    def make_runner(self, special_tokens: SpecialTokens, decoding: Decoding) -> NetworkDecoder:
+        """Return what generates, with these special tokens; see `TargetWriter`."""
+        return NetworkDecoder(self.model, special_tokens, decoding)
+
+
 class _WithinContext(NetworkDecoder):
     """A decoder with learned positions, whose rows may end at different steps: one that has ended
     is computed beside the others, and nobody reads what comes of it beyond the last position."""
@@ -187,11 +209,6 @@ class _WithinContext(NetworkDecoder):
     ) -> None:
         super().__init__(model, special_tokens, decoding)
         self.context = context
-
-    def start(self, inputs: Mapping[str, Any]) -> Session:
-        """Start a session from prompts, arrays or tensors (`Generative.start`)."""
-        device = self.model.device
-        return super().start({k: torch.as_tensor(v, device=device) for k, v in inputs.items()})
 
     def _places(self, session: Session) -> Tensor:
         return super()._places(session).clamp(max=self.context - 1)
@@ -203,7 +220,7 @@ def _layers(state: Mapping[str, Any]) -> list[Any]:
     Raises `UserError` where one keeps less than all of them.
     """
     layers: list[Any] = state["past_key_values"].layers
-    if other := next((type(one) for one in layers if type(one) is not DynamicLayer), None):
+    if other := next((type(one) for one in layers if type(one) is not GrowingLayer), None):
         raise UserError(
             f"this model keeps a {other.__name__} of keys and values, whose rows can't be joined"
         )
@@ -223,7 +240,7 @@ def _pad(state: dict[str, Any], columns: int) -> None:
 def _cut(state: dict[str, Any], columns: int) -> None:
     """Drop so many columns of a session, the first ones; a cache of another kind keeps them."""
     layers = state["past_key_values"].layers
-    if not columns or any(type(layer) is not DynamicLayer for layer in layers):
+    if not columns or any(type(layer) is not GrowingLayer for layer in layers):
         return
     state["attention_mask"] = state["attention_mask"][:, columns:]
     for layer in layers:

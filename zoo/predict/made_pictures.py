@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 MOST = 10_000
 """Images of a set: pairs of more take long, and FID hardly changes."""
 LEVELS = 256
+PROBE = (32, 32, 3)
+"""The shape of an image that shows how many features a classifier has."""
 
 
 class PenultimateFeatures:
@@ -67,7 +69,7 @@ class PenultimateFeatures:
         if kind != wanted or not isinstance(checkpoint.task, Classification):
             raise UserError(
                 f"`features` {folder} is a checkpoint of {checkpoint.entry.name}, which is no "
-                "classifier of images: give one of cnn_cls, resnet_cls or vit_cls"
+                "classifier of images: give one of cnn_cls, say"
             )
         self.folder, self.name, self._device = folder, checkpoint.entry.name, device
         self._task = checkpoint.task
@@ -280,7 +282,7 @@ def judge_of(
     seed, half = args.seed or 0, len(features) // 2
     order = np.random.default_rng(seed).permutation(len(features)).tolist()
     samples = min(half, MOST) if args.samples is None else args.samples
-    size = 0 if not half else classifier(list(_images(features, order[:1]))).shape[1]
+    size = classifier([np.zeros(PROBE, np.uint8)]).shape[1]
     _must_suffice(args, classifier.folder, size, half, samples, data)
     return PictureJudge(
         classifier,

@@ -8,7 +8,8 @@ import pytest
 from tasks.randomness import EpochView, SampleRandom
 from tasks.vision import box_augment
 from tasks.vision.augment_args import AugmentArgs
-from tasks.vision.box_augment import BoxAugmentArgs, Pictured, mosaic_partners, vary
+from tasks.vision.box_args import BoxAugmentArgs
+from tasks.vision.box_augment import Pictured, mosaic_partners, vary
 
 SIDE = 48
 PLAIN = AugmentArgs(crop_scale=1, hflip="off", color_jitter=0, padding="zeros")
