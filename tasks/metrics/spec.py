@@ -56,7 +56,9 @@ METRICS: Mapping[str, MetricSpec] = {
         MetricSpec(
             "f1_weighted", "F1 (weighted)", "f1", greater_is_better=True, average="weighted"
         ),
+        MetricSpec("fid", "Fréchet distance (FID)", None, greater_is_better=False),
         MetricSpec("iou", "IoU", None, greater_is_better=True),
+        MetricSpec("kid", "Kernel distance (KID)", None, greater_is_better=False),
         MetricSpec("loss", "Loss", None, greater_is_better=False),
         MetricSpec("map", "mAP@[.50:.95]", None, greater_is_better=True),
         MetricSpec("map_50", "mAP@.50", None, greater_is_better=True),

@@ -85,6 +85,8 @@ def test_names_on_the_hub() -> None:
         "bits_per_dim",
         "loss",
         *detection.METRICS,
+        "fid",
+        "kid",
         "masked_accuracy",
         "neighbour_ranking",
         "reconstruction_loss",
