@@ -70,6 +70,10 @@ def _vae(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("images"), "--widths", 8, 16, "--latent_size", 4
 
 
+def _ddpm(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--data", fixture("images"), "--widths", 8, 16
+
+
 def _kws(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     shape = ("--num_mel_bins", 16, "--hidden_size", 16, "--num_layers", 1, "--freq_mask", 3)
     return "--data", fixture("sounds"), "--sampling_rate", 8000, *shape
@@ -115,6 +119,7 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
     "vit_cls": ("zoo.vision.vit_cls", _vit),
     "mae": ("zoo.vision.mae", _mae),
     "vae": ("zoo.vision.vae", _vae),
+    "ddpm": ("zoo.vision.ddpm", _ddpm),
     "kws_cls": ("zoo.speech.kws_cls", _kws),
     "ast_cls": ("zoo.speech.ast_cls", _ast),
     "conformer_ctc": ("zoo.speech.conformer_ctc", _conformer),
@@ -129,7 +134,7 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
 def checkpoint(name: str, fixture: Fixture, folder: Path) -> Path:
     """Trains the model of a name for two steps; returns its folder."""
     module, flags = MODELS[name]
-    verb = "pretrain" if name in ("bert_mlm", "gpt_lm", "mae", "vae") else "finetune"
+    verb = "pretrain" if name in ("bert_mlm", "gpt_lm", "mae", "vae", "ddpm") else "finetune"
     words = (verb, *flags(fixture, folder), "--output_dir", folder / "run", *SHORT)
     done = run_cli(module, *words)
     assert done.code == 0, done.err

@@ -13,6 +13,7 @@ from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC, Conf
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification, KwsModel
 from zoo.speech.modeling_stream import StreamConfig, StreamForCTC, StreamModel
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification, CnnModel
+from zoo.vision.modeling_ddpm import DdpmConfig, DdpmForPreTraining, DdpmModel
 from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining, MaeModel
 from zoo.vision.modeling_vae import VaeConfig, VaeForPreTraining, VaeModel
 
@@ -23,6 +24,9 @@ __all__ = [
     "ConformerConfig",
     "ConformerForCTC",
     "ConformerModel",
+    "DdpmConfig",
+    "DdpmForPreTraining",
+    "DdpmModel",
     "KwsConfig",
     "KwsForAudioClassification",
     "KwsModel",

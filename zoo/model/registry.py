@@ -20,6 +20,7 @@ MODULES = (
     "zoo.vision.vit_cls",
     "zoo.vision.mae",
     "zoo.vision.vae",
+    "zoo.vision.ddpm",
     "zoo.speech.kws_cls",
     "zoo.speech.conformer_ctc",
     "zoo.speech.stream_ctc",

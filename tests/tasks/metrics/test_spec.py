@@ -51,9 +51,10 @@ def _tallies() -> list[object]:
     pointed.update(ids, found, boxes)
     return [single, multi, regression, ranked, speech, written, pointed]
 =======
-    bits = MeanMetric("bits_per_dim")
-    bits.count(ids, rng.uniform(2, 5, 40))
-    return [single, multi, regression, ranked, speech, written, bits]
+    means = [MeanMetric(name) for name in ("bits_per_dim", "denoising_loss")]
+    for mean in means:
+        mean.count(ids, rng.uniform(2, 5, 40))
+    return [single, multi, regression, ranked, speech, written, *means]
 >>>>>>> house-pictures
 
 
@@ -87,6 +88,7 @@ def test_names_on_the_hub() -> None:
     assert own == {
         "bits_per_byte",
         "bits_per_dim",
+        "denoising_loss",
         "loss",
         *detection.METRICS,
         "masked_accuracy",

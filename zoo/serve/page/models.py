@@ -33,6 +33,7 @@ TITLES = {  # by the name of the task
     "word-vectors": {"en": "Words of like meaning", "zh": "近义词"},
     "image-classification": {"en": "Image classification", "zh": "图像分类"},
     "masked-image": {"en": "Restoring images", "zh": "图像复原"},
+    "image-diffusion": {"en": "New images", "zh": "图像生成"},
     "image-density": {"en": "Likelihood of images", "zh": "图像似然"},
     "audio-classification": {"en": "Sound classification", "zh": "声音分类"},
     "automatic-speech-recognition": {"en": "Speech recognition", "zh": "语音识别"},
