@@ -37,9 +37,7 @@ class DenoisingDiffusion(Network):
         number of channels, noise or labels.
         """
         if options.model != pretrained.NEW:
-            processor, config = pixel_processor.of_checkpoint(
-                options, task.args, DdpmConfig, entry
-            )
+            processor, config = pixel_processor.of_checkpoint(options, task.args, DdpmConfig, entry)
             _must_fit(config, task, options.model)
             return processor
         pixel_processor.check_widths(options.widths, GROUPS)

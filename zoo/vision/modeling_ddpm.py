@@ -38,7 +38,7 @@ class DdpmConfig(PreTrainedConfig):  # type: ignore[misc]
 
     num_channels: int = 3  # that are learned
     image_size: int = 28
-    widths: tuple[int, ...] = (32, 64, 64)  # channels at each size, which halve from one to the next
+    widths: tuple[int, ...] = (32, 64, 64)  # channels at each size: each is half of the one before
     blocks_per_size: int = 1  # residual blocks at each size; one more on the way up
     num_class_embeds: int | None = None  # labels, and one more for none; None: no labels
     betas: str = "cosine"

@@ -36,9 +36,7 @@ class VariationalAutoencoder(Network):
         number of channels.
         """
         if options.model != pretrained.NEW:
-            processor, config = pixel_processor.of_checkpoint(
-                options, task.args, VaeConfig, entry
-            )
+            processor, config = pixel_processor.of_checkpoint(options, task.args, VaeConfig, entry)
             processor.latent_size = config.latent_size
             return processor
         pixel_processor.check_widths(options.widths, GROUPS)
