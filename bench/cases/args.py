@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from tasks.bounds import BelowOne, Bounded, Bounds, Count, Positive, Share, Threads
+from tasks.bounds import LIMITLESS, BelowOne, Bounded, Bounds, Count, Positive, Share, Threads
 
+NewTokens = Annotated[int, Bounds(2, LIMITLESS)]
 MaxDrop = Annotated[float, Bounds(0, said=": not negative")]
 
 
@@ -29,6 +30,8 @@ class RunArgs(Bounded):
     phases: tuple[Literal["inference", "training", "generation"], ...] = ()
     """inference (the default); training: a step of forward, backward and optimizer; generation:
     text of so many tokens"""
+    new_tokens: tuple[NewTokens, ...] = ()
+    """of each text that is written, in phase generation; 32 by default"""
     device: str | None = None
     """cpu (the default) or cuda"""
     threads: Threads | None = None
@@ -60,6 +63,8 @@ class _CaseArgs(Bounded):
     default"""
     phase: Literal["inference", "training", "generation"] = "inference"
     """training: a step of forward, backward and optimizer; generation: text of so many tokens"""
+    new_tokens: NewTokens | None = None
+    """of each text that is written, in phase generation; 32 by default"""
     device: str = "cpu"
     """cuda or cpu"""
     threads: Threads | None = None

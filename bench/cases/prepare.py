@@ -38,7 +38,7 @@ class Prepared:
     """.npz, the arrays of a batch"""
     reference: str
     """.npz: outputs of some rows, as the fp32 network gives them and as it would in float64, and
-    what each of them is"""
+    what each of them is; "" of texts that are written"""
     work: Mapping[str, float]
 
     def arm(self, case: Case) -> Arm:
@@ -131,7 +131,10 @@ class Preparation:
 
 def _alike(case: Case) -> Case:
     """Return the case that represents all cases with the same inputs and reference."""
-    return Case(case.model, workload=Forward(case.workload.sizes), threads=case.threads)
+    work = case.workload
+    if not isinstance(work, Generate):
+        work = Forward(work.sizes)
+    return Case(case.model, workload=work, threads=case.threads)
 
 
 def prepare(case: Mapping[str, Any], folder: str) -> dict[str, Any]:
@@ -155,6 +158,10 @@ def prepare(case: Mapping[str, Any], folder: str) -> dict[str, Any]:
     sized = workload.resolved(original, signature, asked.workload)
     arrays = timed.random_inputs(original, signature, sized)
     np.savez(place / "inputs.npz", **arrays)  # type: ignore[arg-type]
+    work = original.modality.work(arrays, original.task)
+    made = Prepared(str(checkpoint), str(place / "inputs.npz"), str(place / "reference.npz"), work)
+    if isinstance(asked.workload, Generate):
+        return dataclasses.asdict(_writing(made, asked.workload, original.model))
     chosen = compared_rows(asked.workload.batch)
     some = {name: array[chosen] for name, array in arrays.items()}
     source = ReferenceModel(original.model, signature.outputs)
@@ -163,13 +170,18 @@ def prepare(case: Mapping[str, Any], folder: str) -> dict[str, Any]:
     kinds = {name: signature.kind(name) for name in signature.outputs}
     outputs |= {f"kind/{name}": np.array(kind) for name, kind in kinds.items() if kind}
     np.savez(place / "reference.npz", **outputs)  # type: ignore[arg-type]
-    made = Prepared(
-        str(checkpoint),
-        str(place / "inputs.npz"),
-        str(place / "reference.npz"),
-        original.modality.work(arrays, original.task),
-    )
     return dataclasses.asdict(made)
+
+
+def _writing(made: Prepared, workload: Generate, model: Any) -> Prepared:
+    """Return what is prepared for texts that are written: the tokens of a call are new ones. They
+    have no reference: `bench.measures.parity.same_text` compares with what eager fp32 writes."""
+    tokens = workload.new_tokens
+    if model.config.is_encoder_decoder:
+        tokens = min(tokens, model.generation_config.max_new_tokens or tokens)
+    kept = {name: count for name, count in made.work.items() if name != "tokens"}
+    work = {**kept, "new_tokens": float(workload.batch * tokens)}
+    return dataclasses.replace(made, reference="", work=work)
 
 
 def compared_rows(batch: int) -> np.ndarray:

@@ -26,6 +26,12 @@ EXTRACTORS = {
     **dict.fromkeys(("wav2vec2", "hubert", "wavlm"), "Wav2Vec2FeatureExtractor"),
 }
 """Classes of transformers, by the model types that hear; the others read."""
+WRITERS = {
+    "whisper": "AutoModelForSpeechSeq2Seq",
+    "t5": "AutoModelForSeq2SeqLM",
+    **dict.fromkeys(("gpt2", "qwen2"), "AutoModelForCausalLM"),
+}
+"""Classes of transformers, by the model types that write text."""
 
 
 def checkpoint(model: str, length: float | None) -> Path:
@@ -109,13 +115,12 @@ def _write_weights(shape: Shape, size: int | None, folder: Path) -> None:
         except (TypeError, AssertionError, ValueError) as error:
             raise UserError(f"timm can't make {architecture} for {size} pixels: {error}") from None
         return
-    network: Any = transformers.AutoModel
+    network: Any = getattr(transformers, WRITERS.get(shape.kind, "AutoModel"))
     if extractor := EXTRACTORS.get(shape.kind):
         getattr(transformers, extractor)().save_pretrained(folder)
     else:
-        _write_tokenizer(folder)
+        _write_tokenizer(folder, shape.entry)
     if shape.kind == "whisper":
-        network = transformers.AutoModelForSpeechSeq2Seq
         _write_whisper_tokenizer(folder)
     config = transformers.AutoConfig.for_model(shape.kind, **shape.config)
     new_model(network, config).save_pretrained(folder)
@@ -130,11 +135,16 @@ def _takes_any_size(architecture: str) -> bool:
     return "img_size" not in inspect.signature(type(made).__init__).parameters
 
 
-def _write_tokenizer(folder: Path) -> None:
+def _write_tokenizer(folder: Path, entry: str) -> None:
     """Write a tokenizer of few words: its ids fit any vocabulary, and only probes use it."""
-    from zoo.nlp.trained_tokenizer import train_tokenizer
+    from zoo.nlp import trained_tokenizer
 
-    made = train_tokenizer([TEXTS], "word", 1000, True, 512, masked=True)
+    if entry == "gpt_lm":
+        made = trained_tokenizer.train_lossless_tokenizer([TEXTS], "bpe", 1000, 512)
+    elif entry == "t5_seq2seq":
+        made = trained_tokenizer.train_pair_tokenizer([TEXTS], 1000, 512)
+    else:
+        made = trained_tokenizer.train_tokenizer([TEXTS], "word", 1000, True, 512, masked=True)
     made.save_pretrained(folder)
 
 

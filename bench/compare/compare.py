@@ -136,6 +136,7 @@ def cases_of(args: CompareArgs) -> list[Case]:
             [suite.device_named(args.device)],
             [threads],
             [args.phase],
+            [args.new_tokens] if args.new_tokens else [],
         )
     )
     cases = list(dict.fromkeys(cases))

@@ -39,8 +39,9 @@ def trace(args: TraceArgs) -> Path:
     """
     model, device = suite.model_named(args.model), suite.device_named(args.device)
     threads = threads_of(args.threads)
-    of_sizes = (args.batch_size, args.length, device, threads, args.phase)
-    case = Case.of(model, args.deployment, *of_sizes)
+    sizes = ([args.batch_size], [args.length], [device], [threads], [args.phase])
+    new_tokens = [args.new_tokens] if args.new_tokens else []
+    (case,) = suite.cross([model], [args.deployment], *sizes, new_tokens)
     runtime = Deployment.parse(case.deployment).runtime
     if runtime not in TRACED:
         raise UserError(f"torch.profiler sees nothing of {runtime}; traced are {', '.join(TRACED)}")

@@ -63,7 +63,6 @@ MEASURES: Mapping[str, Measure] = {
     "work": Measure(
         "bench.measures.work",
         "FLOPs, bytes, and the machine's and its data sheet's limits for them",
-        (Forward, TrainStep),
     ),
     "energy": Measure("bench.measures.energy", "joules of a call, those at rest told apart"),
 }

@@ -1,7 +1,9 @@
 """Seconds to the first token of a text, and of each further one: medians of one process.
 
-The first takes what goes before it as well: of Whisper the encoder. (MLPerf Inference calls them
-time to first token and time per output token.)
+The first takes what goes before it as well: the prompts of a decoder, of Whisper the encoder.
+(MLPerf Inference calls them time to first token and time per output token, TTFT and TPOT.) Both as
+tokens a second too, of the whole batch; and the memory of keys and values when the texts are
+written.
 """
 
 import time
@@ -10,8 +12,8 @@ from typing import Any
 
 from bench.cases import child
 from bench.cases.job import MeasureJob
-from bench.measures import lists
-from bench.record.results import MeasureResult
+from bench.measures.lists import median
+from bench.record.results import MeasureResult, Value
 
 WARM_UP = 3
 LEAST = 10
@@ -19,12 +21,22 @@ SHARE = 0.2  # of the budget
 
 
 def measure(job: MeasureJob) -> MeasureResult:
-    """Return the time to the first token and per further token; n counts generated texts."""
-    return lists.told_by("bench.measures.generation:run", job, SHARE)
+    """Return the time to the first token and per further token, their rates, and the bytes of the
+    cache; n counts generated texts."""
+    told = job.ask("bench.measures.generation:run", seconds=SHARE * job.settings.budget_s)
+    first, further, sizes = told["first_token"], told["further_token"], told["sizes"]
+    values = {"first_token": median(first, "s"), "further_token": median(further, "s")}
+    if read := sizes["prompt_tokens"]:
+        values["prompt_tokens"] = median((read / each for each in first), "tokens/s")
+    rows = sizes["rows"]
+    values["further_tokens"] = median((rows / each for each in further), "tokens/s")
+    values["cache"] = Value(sizes["cache_bytes"], "bytes")
+    return MeasureResult(values, samples=told)
 
 
-def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, list[float]]:
-    """In a new process: return each text's seconds to the first token and per further token."""
+def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """In a process of the case: return each text's seconds to the first token and per further
+    token, and what a batch has: rows, tokens of its prompts, and bytes of keys and values."""
     made, _, wait = child.load(target, kwargs)
     for _ in range(WARM_UP):
         made.call()
@@ -43,4 +55,5 @@ def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, lis
         taken["first_token"].append(round(first - begin, 9))
         # never below the clock's resolution: its logarithm is taken
         taken["further_token"].append(max(round(rest / further, 9), 1e-9))
-    return taken
+    sizes = {"rows": made.rows, "prompt_tokens": made.prompt_tokens}
+    return {**taken, "sizes": {**sizes, "cache_bytes": made.cache_bytes()}}

@@ -1,6 +1,7 @@
 """What a process measures by itself: lists of seconds by name, of which the medians are told."""
 
 import math
+from collections.abc import Iterable
 
 from bench.cases.job import MeasureJob
 from bench.record.results import MeasureResult, Value
@@ -15,8 +16,10 @@ def told_by(function: str, job: MeasureJob, share: float) -> MeasureResult:
         share: the part of the job's time budget that it takes.
     """
     told = job.ask(function, seconds=share * job.settings.budget_s)
-    values = {
-        name: Value.of(estimate([[math.log(t) for t in taken]], len(taken)), "s")
-        for name, taken in told.items()
-    }
-    return MeasureResult(values, samples=told)
+    return MeasureResult({name: median(taken, "s") for name, taken in told.items()}, samples=told)
+
+
+def median(samples: Iterable[float], unit: str) -> Value:
+    """Return the median of samples of one process, all above 0, with its interval."""
+    logarithms = [math.log(each) for each in samples]
+    return Value.of(estimate([logarithms], len(logarithms)), unit)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cases.job import MeasureJob
-from bench.measures import ceilings, data_sheets
+from bench.measures import ceilings, data_sheets, token_work
 from bench.record.results import MeasureResult, Value
 from zoo.machine import environment
-from zoo.measure.workload import TrainStep
+from zoo.measure.workload import Generate, TrainStep
 from zoo.runtimes.deployment import Deployment
 
 if TYPE_CHECKING:
@@ -33,8 +33,13 @@ too."""
 
 
 def measure(job: MeasureJob) -> MeasureResult:
-    """Return FLOPs, bytes and the least seconds of a case that the machine's ceilings allow."""
+    """Return FLOPs, bytes and the least seconds of a case that the machine's ceilings allow; of
+    texts that are written, those of a further token (`bench.measures.token_work`)."""
     numerics = Deployment.parse(job.case.deployment).numerics
+    size = 4 if numerics.startswith("autocast") else BYTES[numerics.partition("-")[0]]
+    kind = arithmetic(numerics, job.case.device)
+    if isinstance(job.case.workload, Generate):
+        return token_work.measure(job, size, kind)
     told = job.once(  # all deployments compute the same
         "bench.measures.work:count",
         {
@@ -46,12 +51,10 @@ def measure(job: MeasureJob) -> MeasureResult:
     if told["uncounted"]:
         reason = f"PyTorch counts no FLOPs of {told['uncounted']}"
         return MeasureResult(status="not_measured", reason=reason)
-    size = 4 if numerics.startswith("autocast") else BYTES[numerics.partition("-")[0]]
     passes = TRAINING_PASSES if isinstance(job.case.workload, TrainStep) else 1
     least = told["weights"] * size * passes + told["other_bytes"]
     values = {"flops": Value(told["flops"], "1"), "least_bytes": Value(least, "bytes")}
     top = ceilings.find(job.case.device, job.case.threads, job.settings.timeout_s)
-    kind = arithmetic(numerics, job.case.device)
     sheet = _sheet(job.case.device)
     if sheet is not None and kind in sheet.flops:
         values["sheet_flops"] = Value(sheet.flops[kind], "FLOP/s")

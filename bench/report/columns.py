@@ -144,6 +144,9 @@ def _work(row: Row) -> Cell:
 
 def _ceiling(row: Row) -> Cell:
     median, least = row.value("latency", "median"), row.value("work", "least_seconds")
+    if least is None:  # of a token that is written
+        median = row.value("generation", "further_token")
+        least = row.value("work", "least_token_seconds")
     if median is None or least is None:
         return Cell(row.said("work"))
     share = least.value / median.value
@@ -193,6 +196,8 @@ def _cases(rows: Sequence[Row]) -> list[Column]:
     return [
         _plain("latency", "latency, ms", "Median of a call", "latency", "median", 1e3),
         Column("eager", "times as fast as eager", "By the two medians", against_eager),
+        _plain("ttft", "TTFT, ms", "Time to first token", "generation", "first_token", 1e3),
+        _plain("tpot", "TPOT, ms", "Time per output token", "generation", "further_token", 1e3),
         _plain("p95", "p95, ms", "95 of 100 calls take at most so long", "latency", "p95", 1e3),
         _plain("p99", "p99, ms", "99 of 100 calls take at most so long", "latency", "p99", 1e3),
         _plain("samples", "samples/s", "Calls without a pause", "throughput", "samples"),

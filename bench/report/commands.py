@@ -3,7 +3,7 @@
 import shlex
 
 from bench.cases.case import Case
-from zoo.measure.workload import Forward, Serve
+from zoo.measure.workload import NEW_TOKENS, Forward, Generate, Serve
 
 
 def reproduce(case: Case) -> str:
@@ -17,6 +17,8 @@ def reproduce(case: Case) -> str:
         words += ["--lengths", f"{work.length:g}"]
     if not isinstance(work, Forward):
         words += ["--phases", work.phase]
+    if isinstance(work, Generate) and work.new_tokens != NEW_TOKENS:
+        words += ["--new_tokens", str(work.new_tokens)]
     if case.device != "cpu":
         words += ["--device", case.device]
     return shlex.join([*words, "--threads", str(case.threads)])

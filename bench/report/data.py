@@ -82,7 +82,7 @@ class Row:
         case, work = self.case, self.case.workload
         where = (case.device, case.threads)
         return Scenario(
-            case.model, work.phase, *where, work.batch, work.length or 0, self.environment
+            case.model, work.title, *where, work.batch, work.length or 0, self.environment
         )
 
     @property

@@ -20,7 +20,7 @@ def subject(row: Row) -> str:
     """Return the model of a case, and what is not as usual (phase, device, machine), without its
     deployment."""
     case = row.case
-    phase = "" if isinstance(case.workload, Forward) else case.workload.phase
+    phase = "" if isinstance(case.workload, Forward) else case.workload.title
     device = "" if case.device == "cpu" else case.device
     where = f"machine {row.environment}" if row.environment else ""
     return ", ".join(text for text in (case.model, phase, device, where) if text)

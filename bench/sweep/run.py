@@ -108,6 +108,7 @@ def cases_of(args: RunArgs) -> suite.Suite:
         "devices": args.device and (args.device,),
         "threads": args.threads and (args.threads,),
         "phases": args.phases,
+        "new_tokens": args.new_tokens,
     }
     check_threads(args.threads)
     axes = {name: suite.axis(name, values) for name, values in given.items() if values}

@@ -23,7 +23,7 @@ from bench.cases import models
 from bench.cases.case import Case
 from bench.measures import MEASURES
 from tasks.errors import UserError, did_you_mean
-from zoo.measure.workload import PHASES, Serve
+from zoo.measure.workload import NEW_TOKENS, PHASES, Generate, Serve
 from zoo.runtimes.deployment import Deployment
 
 FOLDER = Path(__file__).parents[1] / "suites"
@@ -103,14 +103,20 @@ def cross(
     devices: Sequence[str] = ("cpu",),
     threads: Sequence[int] = (1,),
     phases: Sequence[Any] = ("inference",),
+    new_tokens: Sequence[int] = (),
 ) -> list[Case]:
-    """Return the cases of a grid, each once; all deployments of one workload follow each other."""
-    made = [
-        Case.of(model, deployment, batch, length, device, cores, phase)
-        for model, phase, device, cores, batch, length, deployment in itertools.product(
-            models, phases, devices, threads, batch_sizes, lengths, deployments
-        )
-    ]
+    """Return the cases of a grid, each once; all deployments of one workload follow each other.
+
+    Raises `UserError` for `new_tokens` where no phase writes any.
+    """
+    if new_tokens and Generate.phase not in phases:
+        raise UserError(f"`new_tokens` is of texts that are written: add `phases` {Generate.phase}")
+    axes = (models, phases, devices, threads, batch_sizes, lengths, new_tokens or (NEW_TOKENS,))
+    made = []
+    for each in itertools.product(*axes, deployments):
+        model, phase, device, cores, batch, length, tokens, deployment = each
+        more = {"new_tokens": tokens} if phase == Generate.phase else {}
+        made.append(Case.of(model, deployment, batch, length, device, cores, phase, **more))
     return list(dict.fromkeys(made))
 
 
@@ -202,6 +208,7 @@ AXES: Mapping[str, Callable[[Any], Any]] = {
     "devices": device_named,
     "threads": _count,
     "phases": _phase,
+    "new_tokens": _count,
 }
 """Keys of a grid, and what reads a value of each."""
 

@@ -6,7 +6,7 @@ from bench.cases.case import Case
 from bench.measures import FIRST
 from bench.record.results import Result, Value
 from zoo.machine import formatting, terminal
-from zoo.measure.workload import Forward
+from zoo.measure.workload import Forward, Generate
 
 HEADER = (
     "model",
@@ -53,11 +53,14 @@ def row(case: Case, results: Mapping[str, Result]) -> tuple[str, ...]:
 
     work = case.workload
     median, least = value("latency", "median"), value("work", "least_seconds")
+    taken = median
+    if isinstance(work, Generate):
+        taken, least = value("generation", "further_token"), value("work", "least_token_seconds")
     flops, peak = value("work", "flops"), value("work", "ceiling_flops")
     rates = dict(results["throughput"].found.values) if "throughput" in results else {}
-    rate = rates.get("samples") or next(iter(rates.values()), None)
+    rate = rates.get("new_tokens") or rates.get("samples") or next(iter(rates.values()), None)
     return (
-        case.model + ("" if isinstance(work, Forward) else f" ({work.phase})"),
+        case.model + ("" if isinstance(work, Forward) else f" ({work.title})"),
         case.deployment + ("" if case.device == "cpu" else f" ({case.device})"),
         str(work.batch),
         formatting.NOTHING if work.length is None else f"{work.length:g}",
@@ -68,7 +71,7 @@ def row(case: Case, results: Mapping[str, Result]) -> tuple[str, ...]:
         _megabytes(value("memory", "peak")),
         _megabytes(value("memory", "size_on_disk")),
         formatting.seconds(value("cold_start", "total"), bare=True),
-        formatting.NOTHING if not (median and least) else f"{least.value / median.value:.0%}",
+        formatting.NOTHING if not (taken and least) else f"{least.value / taken.value:.0%}",
         formatting.NOTHING
         if not (median and flops and peak)
         else f"{flops.value / median.value / peak.value:.1%}",
@@ -106,11 +109,14 @@ def notes_of(case: Case, results: Mapping[str, Result]) -> list[str]:
 
 
 def _in_unit(value: Value) -> str:
-    """Format a value: seconds as a duration, a share in percent, all else with its unit."""
+    """Format a value: seconds as a duration, a share in percent, bytes in a unit of their size, all
+    else with its unit."""
     if value.unit == "s":
         return formatting.seconds(value)
     if value.unit == "1":
         return f"{value.value:.1%}"
+    if value.unit == "bytes":
+        return formatting.size(value.value)
     return f"{value.value:,.4g} {value.unit}"
 
 

@@ -52,7 +52,6 @@ METRICS: Mapping[str, MetricSpec] = {
             None,
             greater_is_better=False,
             is_mean=True,
-            scale="relative",
         ),
         MetricSpec(
             "exact_match", "Exact match", "exact_match", greater_is_better=True, is_mean=True

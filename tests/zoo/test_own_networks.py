@@ -35,6 +35,7 @@ SMALL: dict[str, Any] = {
     "conv_kernel_size": 3,
     "kernel_size": 3,
     "widths": (8, 16),
+    "hidden_sizes": (16, 12),
     "image_size": 16,
     "depth": 2,
     "decoder_size": 24,
@@ -55,7 +56,12 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         "scaled": {"architecture": "deit3_small_patch16_224"},
         "normal": {"initialization": "normal"},
     },
+    "zoo_ddpm": {"labels": {"num_class_embeds": 4, "blocks_per_size": 2, "initialization": "he"}},
     "zoo_vae": {"grey": {"num_channels": 1, "initialization": "normal"}},
+    "zoo_mlp": {
+        "linear": {"hidden_sizes": ()},
+        "grey": {"num_channels": 1, "hidden_act": "tanh", "initialization": "xavier"},
+    },
     "zoo_stream": {"stacked": {"stacked_frames": 3, "chunk_frames": 6, "initialization": "he"}},
     "zoo_rnn": {
         "gru": {"cell": "gru", "pooling": "last"},
@@ -124,8 +130,12 @@ def inputs_of(model: Any, lengths: tuple[int, ...] = (24, 9, 17)) -> dict[str, T
             noise = torch.rand(rows, patches, generator=generator)
             inputs["shuffle"] = noise.argsort(1)
         if "noise" in inspect.signature(model.forward).parameters:
-            inputs["noise"] = torch.randn(rows, config.latent_size, generator=generator)
+            latents = getattr(config, "latent_size", None)
+            size = size if latents is None else (rows, latents)
+            inputs["noise"] = torch.randn(size, generator=generator)
         return inputs
+    if model.main_input_name == "features":
+        return {"features": torch.randn(rows, config.num_features, generator=generator)}
     if model.main_input_name == "input_ids":
         ids = torch.randint(3, config.vocab_size, mask.shape, generator=generator)
         return {"input_ids": ids * mask, "attention_mask": mask}
@@ -291,7 +301,8 @@ def test_transformers_trainer_accumulates_gradients(kind: Any, tmp_path: Path) -
 def layers_of(model: Any) -> int:
     """How many modules there are in the list that hidden states lie between."""
     lists = dict(model.base_model.named_modules())
-    return len(lists.get("layers", lists.get("encoder.blocks")))
+    names = ("layers", "encoder.blocks", "down_blocks")
+    return len(next(lists[name] for name in names if name in lists))
 
 
 @named

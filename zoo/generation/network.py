@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers.cache_utils import DynamicLayer
 
 from tasks.errors import UserError
 from zoo.generation.decoding import Decoding, SpecialTokens, from_config
+from zoo.generation.growing_cache import GrowingLayer, let_grow
 from zoo.generation.session import Ids, Session
 from zoo.generation.writer import TokenWriter
 from zoo.machine.memory import available_memory
@@ -56,6 +56,7 @@ class NetworkDecoder:
         # only the last one's logits, where the network can be told
         few = {"logits_to_keep": 1} if "logits_to_keep" in self.arguments else {}
         session.logits = _array(self._forward(session, prompt, **few)[:, -1])
+        let_grow(state["past_key_values"])
         return session
 
     def step(self, session: Session, tokens: Ids) -> Any:
@@ -109,7 +110,7 @@ class NetworkDecoder:
         """
         state, common = session.state, int(counts.min())
         cache, mask = state["past_key_values"], state["attention_mask"]
-        if any(type(layer).__name__ != "DynamicLayer" for layer in cache.layers):
+        if any(type(layer) is not GrowingLayer for layer in cache.layers):
             raise UserError(
                 f"`draft`: {self.model.config.model_type} keeps more of its tokens than keys and "
                 "values, and can't take one back"
@@ -125,8 +126,8 @@ class NetworkDecoder:
             state["attention_mask"] = mask.take_along_dim(sources, 1) * (places >= rest)
             for layer in cache.layers:
                 columns = sources[:, None, :, None].to(layer.keys.device)
-                layer.keys = layer.keys.take_along_dim(columns, 2)
-                layer.values = layer.values.take_along_dim(columns, 2)
+                layer.keys.copy_(layer.keys.take_along_dim(columns, 2))
+                layer.values.copy_(layer.values.take_along_dim(columns, 2))
 
     def _forward(self, session: Session, tokens: Tensor, **more: Any) -> Tensor:
         tokens = tokens.to(self.model.device)
@@ -203,7 +204,7 @@ def _layers(state: Mapping[str, Any]) -> list[Any]:
     Raises `UserError` where one keeps less than all of them.
     """
     layers: list[Any] = state["past_key_values"].layers
-    if other := next((type(one) for one in layers if type(one) is not DynamicLayer), None):
+    if other := next((type(one) for one in layers if type(one) is not GrowingLayer), None):
         raise UserError(
             f"this model keeps a {other.__name__} of keys and values, whose rows can't be joined"
         )
@@ -223,7 +224,7 @@ def _pad(state: dict[str, Any], columns: int) -> None:
 def _cut(state: dict[str, Any], columns: int) -> None:
     """Drop so many columns of a session, the first ones; a cache of another kind keeps them."""
     layers = state["past_key_values"].layers
-    if not columns or any(type(layer) is not DynamicLayer for layer in layers):
+    if not columns or any(type(layer) is not GrowingLayer for layer in layers):
         return
     state["attention_mask"] = state["attention_mask"][:, columns:]
     for layer in layers:

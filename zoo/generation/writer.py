@@ -28,8 +28,8 @@ OWN = "the model's generation_config.json"
 MOST_ROWS = 64
 """Texts of the model's whole context that a cache has room for, unless more is asked for."""
 MEMORY_SHARE = 0.25
-"""Of the free memory that the cache of texts takes by itself: each step copies it, layer by layer,
-and its reader has other needs."""
+"""Of the free memory that the cache of texts takes by itself: it has room for tokens to come, is
+copied, layer by layer, when that is full, and its reader has other needs."""
 
 
 class TokenWriter:

@@ -83,12 +83,17 @@ class _Sized:
         """Length of every sample in tokens, pixels of a side, or seconds; None: the usual one."""
         return self.sizes.get(LENGTH)
 
+    @property
+    def title(self) -> str:
+        """Return the phase, with what else of it is not as usual."""
+        return self.phase
+
     def record(self) -> dict[str, float]:
         """Return the sizes as evidence has them."""
         return dict(self.sizes)
 
     def __str__(self) -> str:
-        return f"{self.sizes}, {self.phase}"
+        return f"{self.sizes}, {self.title}"
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,12 @@ class Generate(_Sized):
             raise UserError(f"new_tokens {self.new_tokens!r}: a whole number")
         if not 1 < self.new_tokens < LARGEST:
             raise UserError(f"new_tokens {self.new_tokens}: above 1, and below {LARGEST:,}")
+
+    @property
+    def title(self) -> str:
+        """Return the phase, with the number of tokens where it is not the usual one."""
+        usual = self.new_tokens == NEW_TOKENS
+        return self.phase if usual else f"{self.phase} of {self.new_tokens:,} tokens"
 
     def record(self) -> dict[str, float]:
         """Return the sizes as evidence has them, and the number of new tokens."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tasks.base import Task
     from zoo.model.entry import Entry
 
-KINDS = {"nlp": "text", "vision": "image", "speech": "audio"}
+KINDS = {"nlp": "text", "vision": "image", "speech": "audio", "tabular": "row"}
 """What an input is, by the name of the modality."""
 AUTO, EAGER = "auto", "eager"
 CONFIG = "config.json"
@@ -71,7 +71,7 @@ class Description:
 
     @property
     def kind(self) -> str:
-        """What an input is: "text", "image" or "audio"."""
+        """What an input is: "text", "image", "audio" or "row"."""
         return KINDS[modality_of(self.entry).name]
 
     @functools.cached_property

@@ -30,6 +30,9 @@ def test_the_first_token_and_the_others() -> None:
     values = generation.measure(job("Writer", seconds=0.01)).values
     assert values["first_token"].value == pytest.approx(0.02, rel=0.1)
     assert values["further_token"].value == pytest.approx(0.01, rel=0.1)
+    assert values["prompt_tokens"].value == pytest.approx(20 / values["first_token"].value)
+    assert values["further_tokens"].value == pytest.approx(4 / values["further_token"].value)
+    assert (values["further_tokens"].unit, values["cache"].value) == ("tokens/s", 320)
 
 
 def test_a_latency_says_how_its_processes_began() -> None:

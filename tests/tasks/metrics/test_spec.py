@@ -44,18 +44,14 @@ def _tallies() -> list[object]:
     texts = [[" ".join("abcde"[number] for number in row) for row in rng.integers(0, 5, (40, 9))]]
     texts.append([text[: 2 * len(text) // 3] + " f" for text in texts[0]])
     written.update(ids, *texts)
-<<<<<<< HEAD
     boxes = [detection.TrueBoxes(np.array([[0, 0, n + 9, 9]]), np.array([0])) for n in range(40)]
     found = [Found(true.boxes * 1.2, true.labels, np.ones(1)) for true in boxes]
     pointed = detection.DetectionMetric(1)
     pointed.update(ids, found, boxes)
-    return [single, multi, regression, ranked, speech, written, pointed]
-=======
     means = [MeanMetric(name) for name in ("bits_per_dim", "denoising_loss")]
     for mean in means:
         mean.count(ids, rng.uniform(2, 5, 40))
-    return [single, multi, regression, ranked, speech, written, *means]
->>>>>>> house-pictures
+    return [single, multi, regression, ranked, speech, written, pointed, *means]
 
 
 @pytest.mark.parametrize(
