@@ -1,8 +1,8 @@
 """Diffusion of images: to find the noise in noisy ones, by which new ones are made of noise alone.
 
 Ho et al. 2020, "Denoising Diffusion Probabilistic Models": the loss is the squared error of the
-noise at a random timestep ("simple", equation 14). Where images have labels, a share of them is left
-out in training, so that new images can be made with and without them (Ho & Salimans 2022,
+noise at a random timestep ("simple", equation 14). Where images have labels, a share of them is
+left out in training, so that new images can be made with and without them (Ho & Salimans 2022,
 "Classifier-Free Diffusion Guidance").
 """
 

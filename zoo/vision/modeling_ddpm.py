@@ -366,18 +366,19 @@ class DdpmForPreTraining(DdpmPreTrainedModel):
         `UNet2DModel` and `DDIMScheduler` load them."""
         from safetensors.torch import save_file
 
+        prefix = f"{self.base_model_prefix}."
+        tensors = {  # taken first: transformers empties a `state_dict` that it has written
+            name.removeprefix(prefix): tensor.detach().cpu().contiguous()
+            for name, tensor in (self.state_dict() if state_dict is None else state_dict).items()
+        }
         super().save_pretrained(save_directory, state_dict=state_dict, **kwargs)
-        folder, prefix = Path(save_directory), f"{self.base_model_prefix}."
+        folder = Path(save_directory)
         for name, content in (
             (f"{UNET}/config.json", unet_config(self.config)),
             (f"{SCHEDULER}/scheduler_config.json", scheduler_config(self.config)),
         ):
             (folder / name).parent.mkdir(exist_ok=True)
             write_json(folder / name, content)
-        tensors = {
-            name.removeprefix(prefix): tensor.detach().cpu().contiguous()
-            for name, tensor in (self.state_dict() if state_dict is None else state_dict).items()
-        }
         file = folder / UNET / "diffusion_pytorch_model.safetensors"
         save_file(tensors, file, {"format": "pt"})
 

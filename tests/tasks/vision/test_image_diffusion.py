@@ -89,8 +89,8 @@ def test_the_loss_is_a_sum_over_images() -> None:
     (measured,) = accumulator.compute()
     assert measured.name == "denoising_loss" and measured.n == 3
     assert measured.value == pytest.approx(float(wanted.mean()), rel=1e-6)
-    perfect = {"logits": batch.targets["noise"]}
-    for row, found in zip(rows_of(3), task.predict(torch.nn.Identity(), batch, perfect)):
+    made = task.predict(torch.nn.Identity(), batch, {"logits": batch.targets["noise"]})
+    for row, found in zip(rows_of(3), made, strict=True):
         assert task.to_json(found) == {"denoising_loss": 0}
         noisy, clean = task.pictures(found)
         assert np.abs(clean.astype(int) - row["image"]).max() <= 1 and (noisy != clean).any()
