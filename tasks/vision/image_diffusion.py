@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from tasks.base import Batch, Evaluated, Examples, Loss, OutputKind, Outputs
 from tasks.bounds import BelowOne, Bounded, Bounds, Count, NotNegative, Seed
+from tasks.data.labels import ProblemType
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.kinds import classification
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from tasks.vision.pixels import Pixels
 
 EXAMPLE_INPUT = "--samples 16 --grid new.png"
-SINGLE = "single_label_classification"
+SINGLE: ProblemType = "single_label_classification"
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def read_inputs(
     view, shape = EpochView(asked.seed, 0), (task.num_channels, task.size, task.size)
     for i in range(asked.samples):
         (start,) = normal_rows(view, [i], task.num_channels * task.size**2, "start")
-        item = {"name": str(i + 1), "start": start.reshape(shape)}
+        item: dict[str, Any] = {"name": str(i + 1), "start": start.reshape(shape)}
         if task.labels:
             own = None if asked.label is None else task.labels.index(asked.label)
             item["label"] = i % len(task.labels) if own is None else own
