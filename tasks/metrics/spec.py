@@ -48,6 +48,13 @@ METRICS: Mapping[str, MetricSpec] = {
         MetricSpec("chrf", "chrF", "chrf", greater_is_better=True),
         MetricSpec("dice", "Dice", None, greater_is_better=True),
         MetricSpec(
+            "denoising_loss",
+            "Denoising loss",
+            None,
+            greater_is_better=False,
+            is_mean=True,
+        ),
+        MetricSpec(
             "exact_match", "Exact match", "exact_match", greater_is_better=True, is_mean=True
         ),
         MetricSpec("f1", "F1", "f1", greater_is_better=True),
