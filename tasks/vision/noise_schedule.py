@@ -30,7 +30,7 @@ def image_shares(betas: Betas) -> npt.NDArray[np.float64]:
     Probabilistic Models", equation 17, which keeps more of small images.
     """
     if betas == "linear":
-        return np.cumprod(1 - np.linspace(*LINEAR, TIMESTEPS))
+        return np.cumprod(1 - np.linspace(*LINEAR, TIMESTEPS), dtype=np.float64)
     times = np.arange(TIMESTEPS + 1) / TIMESTEPS
     left = np.cos((times + 0.008) / 1.008 * np.pi / 2) ** 2
     return np.cumprod(1 - np.minimum(1 - left[1:] / left[:-1], LARGEST_BETA))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks.base import Features, HasConfusions, Task
+from tasks.base import Examples, Features, HasConfusions, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.inputs import FromMedia
@@ -69,9 +69,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetri
 def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
     terminal.quiet_libraries()
     keep_freed_memory()
-    deployment = Deployment.parse(args.deployment)
-    if deployment != Deployment("eager") and args.dtype != "fp32":
-        raise UserError(f"`dtype` is for eager: name the numerics in `deployment` {deployment}")
+    deployment = _deployment(args)
     how = (args.deployment, args.device, args.threads)
     checkpoint, model, _ = open_deployed(args.checkpoint, entry, *how)
     task, data = _with_bad_files(checkpoint.task, args), _data(checkpoint, args)
@@ -99,13 +97,11 @@ def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
     metrics = CheckpointMetrics.of(folder, entry.name, examples.name, split, found)
     if not accelerator.is_main_process:
         return metrics
+    ran = str(deployment) if dtype == torch.float32 else "eager+autocast-bf16"
     common: dict[str, Any] = {
-        "run": uuid.uuid4().hex[:12],
-        "dataset": {"name": examples.name, "fingerprint": examples.fingerprint},
-        "split": split,
-        "seed": checkpoint.manifest["seed"],
+        **_measured_on(examples, split, checkpoint.manifest["seed"]),
         "device": str(device),
-        "deployment": str(deployment) if dtype == torch.float32 else "eager+autocast-bf16",
+        "deployment": ran,
         "subject": artifacts.subject_of(folder, deployment),
     }
     numbers = number_facts.rows_of(task, found.accumulator)
@@ -116,9 +112,7 @@ def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
         *number_facts.of_numbers(numbers, **where),
     ]
     evidence.append(folder, [*_of_the_whole(task, found, common, where), *per_part])
-    judged = None
-    if judge:
-        judged = judge.judge(model, features, dtype)
+    if judged := judge.judge(model, features, dtype) if judge else None:
         evidence.append(folder, judged.facts(where))
         metrics = metrics.extended(judged.made)
     if args.json:
@@ -134,6 +128,19 @@ def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
     _show_confusions(folder, task, found.accumulator)
     _show_mistakes(folder, found, task, features, examples.splits[split], common)
     return metrics
+
+
+def _deployment(args: "EvaluateArgs") -> Deployment:
+    found = Deployment.parse(args.deployment)
+    if found != Deployment("eager") and args.dtype != "fp32":
+        raise UserError(f"`dtype` is for eager: name the numerics in `deployment` {found}")
+    return found
+
+
+def _measured_on(examples: Examples, split: str, seed: int) -> dict[str, Any]:
+    """Return what all facts of one evaluation have in common of its data."""
+    data = {"name": examples.name, "fingerprint": examples.fingerprint}
+    return {"run": uuid.uuid4().hex[:12], "dataset": data, "split": split, "seed": seed}
 
 
 def _of_the_whole(

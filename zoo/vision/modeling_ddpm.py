@@ -109,7 +109,7 @@ class DdpmResnet(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Return features of x at the timesteps and labels of `embedding` [b, embedding]."""
-        out = self.conv1(self.act(self.norm1(x)))
+        out: Tensor = self.conv1(self.act(self.norm1(x)))
         out = out + self.time_emb_proj(self.act(embedding))[:, :, None, None]
         out = self.conv2(self.act(self.norm2(out)))
         shortcut: Tensor = x if self.conv_shortcut is None else self.conv_shortcut(x)
