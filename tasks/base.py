@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tasks.preflight import Finding
     from tasks.randomness import EpochView
 
+P_contra = TypeVar("P_contra", contravariant=True)
 P = TypeVar("P")  # what a task predicts of a sample: a frozen dataclass
 
 
@@ -381,6 +382,14 @@ class HasPicture(Protocol):
 
     def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
         """Draw a row of the features on matplotlib axes."""
+
+
+@runtime_checkable
+class HasPictures(Protocol[P_contra]):
+    """A task whose predictions are pictures, or are shown by some."""
+
+    def pictures(self, prediction: P_contra) -> "Sequence[np.ndarray]":
+        """Return the pictures that show a prediction, uint8 [height, width, 1 or 3] of one size."""
 
 
 @runtime_checkable

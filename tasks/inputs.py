@@ -35,6 +35,26 @@ class WithAttention(Protocol):
 
 
 @runtime_checkable
+class WithGrid(Protocol):
+    """Inputs of `predict` whose predictions can be shown as pictures, side by side in one file."""
+
+    @property
+    def grid(self) -> Path | None:
+        """The PNG file to write; None if it is not asked for."""
+        ...
+
+    @property
+    def columns(self) -> int | None:
+        """The columns of the grid; None: about as many as rows."""
+        ...
+
+    @property
+    def walk(self) -> int | None:
+        """The number of predictions that belong in one row; None if they belong in no rows."""
+        ...
+
+
+@runtime_checkable
 class FromMedia(Protocol):
     """The options of a task whose examples are image or sound files."""
 

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+_MOST_OF_SAMPLE = 1 << 24  # numbers of a sample that have an id of their own
 AugmentStrength = Literal["none", "weak", "standard", "strong"]
 
 
@@ -61,6 +62,29 @@ class SampleRandom:
     def generator(self, i: int, name: str) -> np.random.Generator:
         """Return a random generator of its own for the i-th sample, if one number is not enough."""
         return np.random.Generator(np.random.Philox(key=int(self.bits(name)[i])))
+
+
+def normal_rows(
+    views: EpochView | Sequence[EpochView], ids: Sequence[int], count: int, name: str
+) -> npt.NDArray[np.float32]:
+    """Return `count` standard normal numbers for each sample, float32 [samples, count]: a function
+    of its id and its view alone (Box & Muller 1958).
+
+    Args:
+        views: one for all samples, or one per sample.
+        ids: below 2**39.
+        count: at most 2**24.
+    """
+    each = [views] * len(ids) if isinstance(views, EpochView) else views
+    numbers = np.asarray(ids, np.int64)[:, None] * _MOST_OF_SAMPLE + np.arange(count)
+    rows = np.empty((len(ids), count), np.float32)
+    for view in set(each):
+        own = [i for i, other in enumerate(each) if other == view]
+        random = SampleRandom(view, numbers[own].ravel())
+        radius = np.sqrt(-2 * np.log1p(-random.uniform(f"{name} radius")))
+        found = radius * np.cos(2 * np.pi * random.uniform(f"{name} angle"))
+        rows[own] = found.reshape(len(own), count)
+    return rows
 
 
 def _key(view: EpochView) -> np.uint64:

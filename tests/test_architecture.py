@@ -137,7 +137,7 @@ def test_what_is_said_once(path: Path) -> None:
             assert where in TEMPORARY, f"{_where(path, node)}: tasks.atomic writes files whole"
 
 
-MODALITIES = ("nlp", "vision", "speech")
+MODALITIES = ("nlp", "vision", "speech", "tabular")
 FOLDERS = {
     "tasks": {"data", "kinds", "media", "metrics", "metrics/modules"}
     | {*MODALITIES, *(f"{name}/embedded" for name in MODALITIES)}
@@ -280,7 +280,7 @@ def test_every_model_has_its_line() -> None:
     """A file of a domain that declares an ENTRY is in the registry, under its own name."""
     declared = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for path in _sources("zoo/nlp", "zoo/vision", "zoo/speech")
+        for path in _sources(*(f"zoo/{name}" for name in MODALITIES))
         if any(
             isinstance(node, ast.Assign) and _source(node.targets[0]) == "ENTRY"
             for node in _tree(path).body

@@ -48,6 +48,10 @@ def _t5(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("pairs"), *tiny_pairs.SHAPE
 
 
+def _mlp(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--data", fixture("images"), "--hidden_sizes", 24, 16
+
+
 def _cnn(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("images"), "--widths", 8, 16
 
@@ -64,6 +68,14 @@ def _vit(fixture: Fixture, folder: Path) -> tuple[object, ...]:
 def _mae(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     shape = ("--depth", 1, "--decoder_size", 24, "--decoder_depth", 1, "--decoder_heads", 2)
     return "--data", fixture("images"), *shape, "--patch_size", 4
+
+
+def _vae(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--data", fixture("images"), "--widths", 8, 16, "--latent_size", 4
+
+
+def _mlp_tab(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--hidden_sizes", 16, 8
 
 
 def _kws(fixture: Fixture, folder: Path) -> tuple[object, ...]:
@@ -106,10 +118,13 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
     "bert_mlm": ("zoo.nlp.bert_mlm", _mlm),
     "gpt_lm": ("zoo.nlp.gpt_lm", _gpt),
     "t5_seq2seq": ("zoo.nlp.t5_seq2seq", _t5),
+    "mlp_cls": ("zoo.vision.mlp_cls", _mlp),
     "cnn_cls": ("zoo.vision.cnn_cls", _cnn),
     "resnet_cls": ("zoo.vision.resnet_cls", _resnet),
     "vit_cls": ("zoo.vision.vit_cls", _vit),
     "mae": ("zoo.vision.mae", _mae),
+    "vae": ("zoo.vision.vae", _vae),
+    "mlp_tab": ("zoo.tabular.mlp_tab", _mlp_tab),
     "kws_cls": ("zoo.speech.kws_cls", _kws),
     "ast_cls": ("zoo.speech.ast_cls", _ast),
     "conformer_ctc": ("zoo.speech.conformer_ctc", _conformer),
@@ -124,7 +139,7 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
 def checkpoint(name: str, fixture: Fixture, folder: Path) -> Path:
     """Trains the model of a name for two steps; returns its folder."""
     module, flags = MODELS[name]
-    verb = "pretrain" if name in ("bert_mlm", "gpt_lm", "mae") else "finetune"
+    verb = "pretrain" if name in ("bert_mlm", "gpt_lm", "mae", "vae") else "finetune"
     words = (verb, *flags(fixture, folder), "--output_dir", folder / "run", *SHORT)
     done = run_cli(module, *words)
     assert done.code == 0, done.err

@@ -12,8 +12,12 @@ from zoo.speech.log_mel import LogMelFeatureExtractor
 from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC, ConformerModel
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification, KwsModel
 from zoo.speech.modeling_stream import StreamConfig, StreamForCTC, StreamModel
+from zoo.tabular.modeling_mlp import TableMlpConfig, TableMlpForPrediction, TableMlpModel
+from zoo.tabular.table_processor import TableFeatureExtractor
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification, CnnModel
 from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining, MaeModel
+from zoo.vision.modeling_mlp import MlpConfig, MlpForImageClassification, MlpModel
+from zoo.vision.modeling_vae import VaeConfig, VaeForPreTraining, VaeModel
 
 __all__ = [
     "CnnConfig",
@@ -29,10 +33,20 @@ __all__ = [
     "MaeConfig",
     "MaeForPreTraining",
     "MaeModel",
+    "MlpConfig",
+    "MlpForImageClassification",
+    "MlpModel",
     "RnnConfig",
     "RnnForSequenceClassification",
     "RnnModel",
     "StreamConfig",
     "StreamForCTC",
     "StreamModel",
+    "TableFeatureExtractor",
+    "TableMlpConfig",
+    "TableMlpForPrediction",
+    "TableMlpModel",
+    "VaeConfig",
+    "VaeForPreTraining",
+    "VaeModel",
 ]

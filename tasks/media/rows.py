@@ -123,6 +123,19 @@ def of_paths(paths: "Sequence[Path]", labels: Sequence[str] | None = None) -> "p
     return pa.table(columns)
 
 
+def objects_feature(classes: Sequence[str]) -> dict[str, Any]:
+    """Return the types of the column `objects`: of each image the boxes (x0, y0, x1, y1 in pixels),
+    places of classes, which are crowds, and areas in pixels, one an object each."""
+    import datasets
+
+    return {
+        "bbox": datasets.List(datasets.List(datasets.Value("float64"))),
+        "category": datasets.List(datasets.ClassLabel(names=list(classes))),
+        "iscrowd": datasets.List(datasets.Value("bool")),
+        "area": datasets.List(datasets.Value("float64")),
+    }
+
+
 def digest_of(root: Path, paths: Iterable[Path], named: Mapping[str, Path] | None = None) -> str:
     """The fingerprint of files below `root`, and of others under the names they are given."""
     entries = {path.relative_to(root).as_posix(): path for path in paths} | dict(named or {})

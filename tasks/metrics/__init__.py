@@ -7,7 +7,7 @@ Each metric is a file of its own that `evaluate.load(str(tasks.metrics.path("f1"
 division by zero counts as 0 everywhere, but in error rates of transcripts.
 
 Importing this package imports no numpy, so that the command line is light; the accumulators are in
-`classification`, `ranked`, `ratios` and `transcription`.
+`classification`, `detection`, `ranked`, `ratios` and `transcription`.
 """
 
 from pathlib import Path

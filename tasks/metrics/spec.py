@@ -36,6 +36,13 @@ METRICS: Mapping[str, MetricSpec] = {
         MetricSpec(
             "bits_per_byte", "Bits per byte", None, greater_is_better=False, scale="relative"
         ),
+        MetricSpec(
+            "bits_per_dim",
+            "Bits per dimension",
+            None,
+            greater_is_better=False,
+            is_mean=True,
+        ),
         MetricSpec("bleu", "BLEU", "sacrebleu", greater_is_better=True),
         MetricSpec("cer", "Character error rate", "cer", greater_is_better=False),
         MetricSpec("chrf", "chrF", "chrf", greater_is_better=True),
@@ -49,6 +56,15 @@ METRICS: Mapping[str, MetricSpec] = {
             "f1_weighted", "F1 (weighted)", "f1", greater_is_better=True, average="weighted"
         ),
         MetricSpec("loss", "Loss", None, greater_is_better=False),
+        MetricSpec("map", "mAP@[.50:.95]", None, greater_is_better=True),
+        MetricSpec("map_50", "mAP@.50", None, greater_is_better=True),
+        MetricSpec("map_75", "mAP@.75", None, greater_is_better=True),
+        MetricSpec("map_large", "mAP of large objects", None, greater_is_better=True),
+        MetricSpec("map_medium", "mAP of medium objects", None, greater_is_better=True),
+        MetricSpec("map_small", "mAP of small objects", None, greater_is_better=True),
+        MetricSpec("mar_1", "Mean recall of 1 box a class", None, greater_is_better=True),
+        MetricSpec("mar_10", "Mean recall of 10 boxes a class", None, greater_is_better=True),
+        MetricSpec("mar_100", "Mean recall of 100 boxes a class", None, greater_is_better=True),
         MetricSpec("masked_accuracy", "Masked accuracy", None, greater_is_better=True),
         MetricSpec(
             "matthews_correlation",

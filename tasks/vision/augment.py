@@ -13,6 +13,7 @@ import numpy as np
 from tasks.randomness import SampleRandom
 from tasks.vision import geometry, randaugment
 from tasks.vision.augment_args import AugmentArgs as AugmentArgs
+from tasks.vision.pixels import luma
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,8 +100,14 @@ def _placed(images: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor
     """Flips, crop, rotation and shift, in one step; bytes stay bytes where no pixel is new."""
     if args.crop_scale == 1 and not args.rotation:
         return _moved(images, draws, args, args.crop_padding)
+    crop = maps(draws, args, *images.shape[2:])
+    return geometry.warp(to_float(images), crop, args.padding)
+
+
+def maps(draws: SampleRandom, args: AugmentArgs, height: int, width: int) -> geometry.Floats:
+    """Return where `augment` takes the pixels of each image from, as `tasks.vision.geometry` has
+    it, float64 [b, 2, 3]: so boxes and points follow."""
     n = len(draws.ids)
-    height, width = images.shape[2:]
     hflip, vflip = _flips(draws, args)
     area = draws.uniform("crop area", args.crop_scale, 1.0)
     low, high = map(math.log, CROP_ASPECT)
@@ -122,7 +129,7 @@ def _placed(images: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor
     if args.rotation:
         degrees = draws.uniform("rotation", -args.rotation, args.rotation)
         crop = geometry.after(geometry.rotation(degrees), crop)
-    return geometry.warp(to_float(images), crop, args.padding)
+    return crop
 
 
 def _moved(images: "Tensor", draws: SampleRandom, args: AugmentArgs, share: float) -> "Tensor":
@@ -158,7 +165,7 @@ def _jittered(images: "Tensor", draws: SampleRandom, strength: float) -> "Tensor
     low, high = 1 - strength, 1 + strength
     brightness = draws.uniform("brightness", low, high)
     contrast = draws.uniform("contrast", low, high)
-    light = _luma(images)
+    light = luma(images)
     pixels = light[0].numel()
     mean = (light * 65536).int().sum((1, 2, 3)).cpu().numpy() / (65536 * pixels)
     varied = images * _column(brightness * contrast, images)
@@ -166,18 +173,9 @@ def _jittered(images: "Tensor", draws: SampleRandom, strength: float) -> "Tensor
     varied.clamp_(0, 1)
     if images.shape[1] == 3:
         saturation = draws.uniform("saturation", low, high)
-        grey = _luma(varied) * _column(1 - saturation, images)
+        grey = luma(varied) * _column(1 - saturation, images)
         varied = varied.mul_(_column(saturation, images)).add_(grey).clamp_(0, 1)
     return varied
-
-
-def _luma(images: "Tensor") -> "Tensor":
-    """Brightness as the eye sees it (ITU-R 601), float32 [b, 1, h, w]."""
-    if images.shape[1] == 1:
-        return images
-    red, green, blue = images.split(1, dim=1)
-    light: Tensor = red * 0.299 + green * 0.587 + blue * 0.114
-    return light
 
 
 def _column(values: geometry.Floats, images: "Tensor") -> "Tensor":

@@ -18,7 +18,7 @@ from tasks.vision.image_args import ImageArgs, side_of
 from tasks.vision.image_inputs import Inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import ExitStack
 
     import datasets
@@ -139,6 +139,7 @@ def from_config(config: Mapping[str, Any]) -> "ImageClassification":
         config["size"],
         tuple(config["mean"]),
         tuple(config["std"]),
+        config.get("channels", 3),  # which all models saw before
     )
 
 
@@ -153,6 +154,7 @@ class ImageClassification(Classification):
     size: int = 0  # height and width that the model sees
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    channels: int = 3  # that the model sees; 1: brightness
     processor: Any = field(default=None, compare=False, repr=False)
 
     name = "image-classification"
@@ -170,6 +172,7 @@ class ImageClassification(Classification):
             size=side_of(processor),
             mean=tuple(processor.image_mean),
             std=tuple(processor.image_std),
+            channels=getattr(processor, "num_channels", 3),
             processor=processor,
         )
 
@@ -260,11 +263,13 @@ class ImageClassification(Classification):
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """Stacks images, augments them where the rows come from a view, and normalises.
 
-        The input is pixel_values float32 [b, 3, size, size]; the targets are labels where the rows
-        have them, with mixup or cutmix also partners int64 [b] (their labels) and share float32
-        [b].
+        The input is pixel_values float32 [b, channels, size, size]; the targets are labels where
+        the rows have them, with mixup or cutmix also partners int64 [b] (their labels) and share
+        float32 [b].
         """
         import torch
+
+        from tasks.vision.pixels import luma
 
         view = rows[0].get("view") if rows else None
         if view is None or view.strength == "none":
@@ -275,9 +280,11 @@ class ImageClassification(Classification):
         # grey images stay one channel as long as that saves work
         mean, std = (torch.tensor(x).view(1, -1, 1, 1) for x in (self.mean, self.std))
         if pixels.shape[1] == 1 and len(set(self.mean)) == len(set(self.std)) == 1:
-            pixels = pixels.sub_(mean[:, :1]).div_(std[:, :1]).expand(-1, 3, -1, -1)
+            pixels = pixels.sub_(mean[:, :1]).div_(std[:, :1]).expand(-1, self.channels, -1, -1)
         else:
             pixels = (pixels - mean) / std
+        if self.channels == 1:
+            pixels = luma(pixels)
         inputs = {"pixel_values": pixels.contiguous(memory_format=torch.channels_last)}
         return Batch(inputs, ids, targets)
 
@@ -287,8 +294,8 @@ class ImageClassification(Classification):
 
         from tasks.vision.pixels import normalised
 
-        made = normalised([row["image"] for row in rows], self.mean, self.std)
-        pixels: Any = made.transpose(0, 3, 1, 2)  # channels last in memory
+        images = [row["image"] for row in rows]
+        pixels: Any = normalised(images, self.mean, self.std, self.channels)
         ids: Any = np.array([row["sample_id"] for row in rows], np.int64)
         return Batch({"pixel_values": pixels}, ids, self.label_arrays(rows))
 
@@ -379,7 +386,10 @@ def stack(images: "Sequence[np.ndarray]") -> "Tensor":
     import torch
 
     channels = max(image.shape[2] for image in images)
-    same = [np.broadcast_to(x, (*x.shape[:2], channels)) for x in images]
+    same = [
+        x if x.shape[2] == channels else np.broadcast_to(x, (*x.shape[:2], channels))
+        for x in images
+    ]
     return torch.from_numpy(np.stack(same)).permute(0, 3, 1, 2)
 
 
@@ -401,7 +411,7 @@ class ImageFeatures(Viewed):
         return len(self.decoded)
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
-        rows = [self._row(i) for i in indices]
+        rows = self._rows(indices)
         if self._view is None:
             return rows
         for row in rows:
@@ -411,10 +421,19 @@ class ImageFeatures(Viewed):
             from tasks.vision import mixing
 
             chosen = mixing.mixup_partner(SampleRandom(self._view, list(indices)), len(self))
-            for row, other in zip(rows, chosen, strict=True):
-                row["partner"] = self._row(int(other))
+            for row, partner in zip(rows, self._rows([int(i) for i in chosen]), strict=True):
+                row["partner"] = partner
         return rows
 
-    def _row(self, i: int) -> dict[str, Any]:
-        row = {"sample_id": i, "image": self.decoded.get(i)}
-        return row if self.labels is None else row | {"label": self.labels[i]}
+    def _rows(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        if self.decoded.uniform:  # of small images copying them one by one takes most of the time
+            images: Iterable[np.ndarray] = self.decoded.get_many(indices)
+        else:
+            images = (self.decoded.get(i) for i in indices)
+        rows: list[dict[str, Any]] = [
+            {"sample_id": i, "image": image} for i, image in zip(indices, images, strict=True)
+        ]
+        if self.labels is not None:
+            for row, i in zip(rows, indices, strict=True):
+                row["label"] = self.labels[i]
+        return rows

@@ -32,6 +32,7 @@ __all__ = [
     "open_any",
     "read",
     "resize",
+    "shown_size",
     "size",
     "values_of",
 ]
@@ -49,6 +50,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # Pillow's names
 MOVING = ("GIF", "PNG", "TIFF", "WEBP")  # of several frames or pages; MPO has but previews
 MAX_PIXELS = 50_000_000
 FULL: ValueRange = (0, 65535)  # of 16 bits
+_ORIENTATION = 0x0112  # the tag of EXIF
 
 # What images begin with that are none of ours.
 OTHERS = {
@@ -198,6 +200,14 @@ def size(media: Mapping[str, Any]) -> tuple[int, int]:
     """Height and width that the header claims, before EXIF's turn. Raises `BadFile`."""
     with _opened(media, "more than can be") as image:
         return image.height, image.width
+
+
+def shown_size(media: Mapping[str, Any]) -> tuple[int, int]:
+    """Height and width of the pixels that `read` gives, by the header. Raises `BadFile`."""
+    with _opened(media, "more than can be") as image:
+        on_its_side = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        height, width = image.height, image.width
+        return (width, height) if on_its_side else (height, width)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -170,14 +170,25 @@ def _crop(image: Pixels, size: int) -> Pixels:
     return np.ascontiguousarray(image[top : top + size, left : left + size])
 
 
+def luma(images: Any) -> Any:
+    """Return the brightness of images as the eye sees it (ITU-R BT.601): [b, 1, h, w] of colours
+    [b, 3, h, w], a tensor or an array; grey ones [b, 1, h, w] as they are."""
+    if images.shape[1] == 1:
+        return images
+    red, green, blue = (images[:, i : i + 1] for i in range(3))
+    return red * 0.299 + green * 0.587 + blue * 0.114
+
+
 def normalised(
-    images: Sequence[Pixels], mean: Sequence[float], std: Sequence[float]
+    images: Sequence[Pixels], mean: Sequence[float], std: Sequence[float], colours: int = 3
 ) -> npt.NDArray[np.float32]:
     """Images as a network takes them: scaled to 0..1, less the mean and over the deviation of each
-    channel; float32 [images, height, width, 3], to the bits that torch computes.
+    channel; float32 [images, colours, height, width], channels last in memory, to the bits that
+    torch computes.
 
     Args:
-        images: uint8 [height, width, 1 or 3] of one size; grey ones become colour.
+        images: uint8 [height, width, 1 or 3] of one size.
+        colours: 3: grey images become colour; 1: colours become brightness.
         mean: of the three channels.
         std: the standard deviations of the three channels.
     """
@@ -192,4 +203,7 @@ def normalised(
     rows /= np.float32(255)
     rows -= np.tile(np.asarray(mean[:channels], np.float32), width)
     rows /= np.tile(np.asarray(std[:channels], np.float32), width)
-    return np.repeat(made, 3, axis=3) if grey else made
+    if grey and colours == 3:
+        made = np.repeat(made, 3, axis=3)
+    found = made.transpose(0, 3, 1, 2)
+    return luma(found) if colours == 1 else found

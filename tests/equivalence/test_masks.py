@@ -38,12 +38,16 @@ class Kind:
         return Run(folder, done)
 
 
-@pytest.fixture(params=["text", "image"])
+@pytest.fixture(params=["text", "image", pytest.param("latent", marks=pytest.mark.slow)])
 def kind(request: pytest.FixtureRequest, reviews: Path) -> Kind:
     if request.param == "text":
         flags = ("--data", reviews, "--hidden_size", 32, "--num_layers", 1, "--num_heads", 2)
         flags += ("--vocab_size", 400, "--token_limit", 64)
         return Kind("zoo.nlp.bert_mlm", flags, ("input_ids", "labels"), 100)
+    if request.param == "latent":
+        flags = ("--widths", 8, "--latent_size", 4, "--augment", "default")
+        flags += ("--max_eval_samples", 16)
+        return Kind("zoo.vision.vae", flags, ("noise", "pixel_values"), 400)
     flags = ("--depth", 1, "--decoder_size", 24, "--decoder_depth", 1, "--decoder_heads", 2)
     flags += ("--patch_size", 4, "--max_eval_samples", 16)
     return Kind("zoo.vision.mae", flags, ("shuffle", "pixel_values"), 400)

@@ -21,6 +21,12 @@ QUICK = {
 """One model a domain, in every run of the tests; texts by a transformer are in test_onnx."""
 KINDS = {
     "mae": {"logits": "image"},
+    "vae": {
+        "logits": "image",
+        "log_scale": "regression",
+        "mean": "embedding",
+        "log_variance": "regression",
+    },
     "whisper_asr": {"logits": "logits", "encoder_last_hidden_state": "hidden_state"},
 }
 """What the outputs of a model are, where it has not logits alone."""

@@ -18,6 +18,15 @@ TASKS: dict[str, tuple[str, Mapping[str, str]]] = {
     "tasks.nlp.seq2seq": ("Seq2Seq", HEARD),
     "tasks.nlp.token_classification": ("TokenClassification", LOGITS),
     "tasks.vision.masked_image": ("MaskedImage", {"logits": "image"}),
+    "tasks.vision.image_density": (
+        "ImageDensity",
+        {
+            "logits": "image",
+            "log_scale": "regression",
+            "mean": "embedding",
+            "log_variance": "regression",
+        },
+    ),
     "tasks.speech.speech_recognition": ("SpeechRecognition", LOGITS),
     "tasks.speech.seq2seq_recognition": ("Seq2SeqRecognition", HEARD),
 }

@@ -35,11 +35,13 @@ SMALL: dict[str, Any] = {
     "conv_kernel_size": 3,
     "kernel_size": 3,
     "widths": (8, 16),
+    "hidden_sizes": (16, 12),
     "image_size": 16,
     "depth": 2,
     "decoder_size": 24,
     "decoder_depth": 1,
     "decoder_heads": 2,
+    "latent_size": 4,
     "hidden_dropout_prob": 0.0,
     "num_labels": 3,
 }
@@ -53,6 +55,11 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "zoo_mae": {
         "scaled": {"architecture": "deit3_small_patch16_224"},
         "normal": {"initialization": "normal"},
+    },
+    "zoo_vae": {"grey": {"num_channels": 1, "initialization": "normal"}},
+    "zoo_mlp": {
+        "linear": {"hidden_sizes": ()},
+        "grey": {"num_channels": 1, "hidden_act": "tanh", "initialization": "xavier"},
     },
     "zoo_stream": {"stacked": {"stacked_frames": 3, "chunk_frames": 6, "initialization": "he"}},
     "zoo_rnn": {
@@ -121,7 +128,11 @@ def inputs_of(model: Any, lengths: tuple[int, ...] = (24, 9, 17)) -> dict[str, T
             patches = (config.image_size // config.patch_size) ** 2
             noise = torch.rand(rows, patches, generator=generator)
             inputs["shuffle"] = noise.argsort(1)
+        if "noise" in inspect.signature(model.forward).parameters:
+            inputs["noise"] = torch.randn(rows, config.latent_size, generator=generator)
         return inputs
+    if model.main_input_name == "features":
+        return {"features": torch.randn(rows, config.num_features, generator=generator)}
     if model.main_input_name == "input_ids":
         ids = torch.randint(3, config.vocab_size, mask.shape, generator=generator)
         return {"input_ids": ids * mask, "attention_mask": mask}

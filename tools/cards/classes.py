@@ -10,7 +10,9 @@ from tools.cards.numbers import format_fact, mark
 from tools.cards.tables import table
 from zoo.store.evidence import Fact
 
-SCORES = ("precision", "recall", "f1")
+SCORES = {"precision": "precision", "recall": "recall", "f1": "F1"}
+PRECISIONS = {"map": "mAP", "map_50": "mAP@.50"}
+"""The metrics of boxes, and their titles."""
 UNBALANCED = 10
 """Times as many rows as the smallest class has, from which the card says so."""
 
@@ -19,7 +21,11 @@ def section(facts: Facts) -> list[str]:
     """The table, as paragraphs; none where no class was measured."""
     learned = by_label(facts, kind="data", name="rows", split="train")
     split = split_of(facts)
-    scores = {name: by_label(facts, kind="class", name=name, split=split) for name in SCORES}
+    scores = {
+        name: by_label(facts, kind="class", name=name, split=split)
+        for name in (*SCORES, *PRECISIONS)
+    }
+    titles, of_all = (PRECISIONS, "map") if scores["map"] else (SCORES, "recall")
     measured = {*learned, *(label for found in scores.values() for label in found)}
     task = facts.record.task
     labels = task.classes if isinstance(task, HasClasses) else ()
@@ -27,8 +33,8 @@ def section(facts: Facts) -> list[str]:
         (
             code(label),
             _cell(learned.get(label)),
-            *(_score(scores[name].get(label)) for name in SCORES),
-            f"{found.n:,}" if (found := scores["recall"].get(label)) and found.n else "",
+            *(_score(scores[name].get(label)) for name in titles),
+            f"{found.n:,}" if (found := scores[of_all].get(label)) and found.n else "",
         )
         for label in labels
         if label in measured
@@ -36,9 +42,9 @@ def section(facts: Facts) -> list[str]:
     if not rows:
         return []
     on = f"; the scores are of the {split} split, with n rows of the class" if split else ""
-    header = ("class", "rows of train", "precision", "recall", "F1", "n")
+    header = ("class", "rows of train", *titles.values(), "n")
     said = [f"Each class{on}:", table(header, rows)]
-    if absent := [code(label) for label in labels if label not in scores["recall"]]:
+    if absent := [code(label) for label in labels if label not in scores[of_all]]:
         said += [f"No row of the {split} split has {', '.join(absent)}."] if split else []
     if (only := _only_answer(task, scores)) is not None:
         said.append(f"It answers {code(only)} to every row of the {split} split.")

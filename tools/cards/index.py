@@ -30,6 +30,7 @@ TASKS = {
     "causal_lm": "Causal language modelling",
     "seq2seq": "Translation and summaries",
     "masked_image": "Masked image modelling",
+    "image_density": "Image density estimation",
     "seq2seq_recognition": "Speech recognition, sequence to sequence",
 }
 HEADER = ("model", "task", "weights", "parameters", "size", "test split", "best deployments")

@@ -182,7 +182,7 @@ def _prune(entry: Entry, arguments: Sequence[str]) -> int:
 
 
 TRAINING = ("finetune", "pretrain")
-DATA = {"nlp": "reviews.csv", "vision": "photos/", "speech": "recordings/"}
+DATA = {"nlp": "reviews.csv", "vision": "photos/", "speech": "recordings/", "tabular": "rows.csv"}
 """Data as the examples name it: photos/LABEL/*.jpg, recordings/ with a metadata.csv."""
 USUAL = {
     "finetune": (
@@ -196,8 +196,9 @@ USUAL = {
     ),
     "evaluate": ("data", "split", "max_eval_samples", "deployment", "device", "mistakes"),
     "predict": (
-        *("text", "prompt", "file", "interactive", "image", "audio", "stream", "max_new_tokens"),
-        *("temperature", "top_p", "num_beams", "stop", "seed", "draft"),
+        *("text", "prompt", "file", "row", "interactive", "image", "audio", "stream"),
+        *("max_new_tokens", "temperature", "top_p", "num_beams", "stop", "samples", "seed"),
+        *("draft", "walk", "mask", "grid", "columns"),
         *("output", "format", "top_k", "batch_size"),
         *("deployment", "device", "zero_shot", "labels"),
     ),

@@ -13,13 +13,14 @@ from zoo.store import evidence
 
 if TYPE_CHECKING:
     from tasks.metrics.classification import ClassificationMetric
+    from tasks.metrics.detection import DetectionMetric
     from tasks.metrics.intervals import MetricEstimate
     from tasks.metrics.spans import SpanMetric
     from tasks.preflight import Finding
 
 MOST_CLASSES = 50
 """Of more classes none is recorded: every fact is a line of the evidence."""
-SCORES = ("precision", "recall", "f1")
+SCORES = ("precision", "recall", "f1", "map", "map_50")
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,16 @@ class ClassScores:
     """How well one class (of spans: one type) was told in a split."""
 
     label: str
-    n: int  # rows of the split that have it, or spans
-    predicted: int  # rows or spans that were predicted to have it
+    n: int  # rows of the split that have it, or spans, or objects
+    predicted: int  # rows, spans or boxes that were predicted to have it
     scores: "Mapping[str, MetricEstimate]"
-    """`SCORES` by name, in 0..1; precision only where it was predicted, none where n is 0."""
+    """Those of `SCORES` that are known of it by name, in 0..1; precision only where it was
+    predicted, none where n is 0."""
 
 
-def rows_of(task: Task, accumulator: "ClassificationMetric | SpanMetric") -> list[ClassScores]:
+def rows_of(
+    task: Task, accumulator: "ClassificationMetric | SpanMetric | DetectionMetric"
+) -> list[ClassScores]:
     """Return the scores of each class, those without rows as well.
 
     Empty without classes, or with more than MOST_CLASSES.
@@ -50,7 +54,7 @@ def rows_of(task: Task, accumulator: "ClassificationMetric | SpanMetric") -> lis
 
 
 def of_classes(rows: Sequence[ClassScores], **common: Any) -> list[evidence.Fact]:
-    """Return precision, recall and F1 of each class as facts; `common` are fields that all have."""
+    """Return the scores of each class as facts; `common` are fields that all have."""
     return [
         evidence.fact(
             "class",
@@ -70,13 +74,14 @@ def of_classes(rows: Sequence[ClassScores], **common: Any) -> list[evidence.Fact
 
 def show(rows: Sequence[ClassScores]) -> None:
     """Print a table of the classes, and a line of those without rows, if there are any."""
+    names = [name for name in SCORES if any(name in row.scores for row in rows)]
     cells = [
-        (row.label, *(_cell(row.scores.get(name)) for name in SCORES), f"{row.n:,}")
+        (row.label, *(_cell(row.scores.get(name)) for name in names), f"{row.n:,}")
         for row in rows
         if row.n
     ]
     if cells:
-        terminal.table(("class", *SCORES, "n"), cells, "each class", after_gap=True)
+        terminal.table(("class", *names, "n"), cells, "each class", after_gap=True)
     if absent := [f"{row.label!r} (predicted {row.predicted:,})" for row in rows if not row.n]:
         terminal.lines(f"without any row: {', '.join(absent)}")
 

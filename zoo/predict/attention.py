@@ -70,8 +70,8 @@ class AttentionPicture:
         if self._kind == ".html":
             self._stream.write(_head(f"Attention of {self._source}"))
 
-    def add(self, item: Mapping[str, Any], prediction: Mapping[str, Any]) -> None:
-        """Write the picture of an input under its prediction.
+    def add(self, item: Mapping[str, Any], typed: Any, prediction: Mapping[str, Any]) -> None:
+        """Write the picture of an input under its prediction, which is given as JSON.
 
         Raises `UserError` where the network pools in another way.
         """

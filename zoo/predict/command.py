@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from tasks.inputs import FromFile, FromStream, Interactive, WithAttention, WithDraft
+from tasks.inputs import FromFile, FromStream, Interactive, WithAttention, WithDraft, WithGrid
 from tasks.printing import print_lines
 from tasks.writes import Writes
 from zoo.machine import output_file, places
@@ -17,6 +17,7 @@ from zoo.model.modality import modality_of
 from zoo.predict import live_text
 from zoo.predict.attention import AttentionPicture
 from zoo.predict.files import FORMATS, Sink, Written, open_sink, open_stdout
+from zoo.predict.grid import PictureGrid, picture_grid
 from zoo.predict.pipeline import PredictionPipeline, Predictor, are_weights
 
 if TYPE_CHECKING:
@@ -82,11 +83,21 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
                 sink.write(Written(task.show_input(item), None, reading))
             return
         inputs = task.read_inputs(asked, predictor.task, stack)
-        picture = None
-        if isinstance(asked, WithAttention) and asked.attention is not None:
-            picture = AttentionPicture(asked.attention, predictor, stack)
+        picture = _picture(asked, predictor, stack)
         sink = stack.enter_context(opened)
         _write(sink, inputs, predictor, task, args.batch_size, top_k, picture)
+
+
+def _picture(
+    asked: Any, predictor: PredictionPipeline, stack: ExitStack
+) -> AttentionPicture | PictureGrid | None:
+    """Return what draws the predictions, where that is asked for."""
+    if isinstance(asked, WithAttention) and asked.attention is not None:
+        return AttentionPicture(asked.attention, predictor, stack)
+    if isinstance(asked, WithGrid) and asked.grid is not None:
+        columns = asked.columns or asked.walk
+        return stack.enter_context(picture_grid(asked.grid, predictor.task, columns))
+    return None
 
 
 def _must_be_typed(asked: Interactive, args: "PredictArgs") -> None:
@@ -153,7 +164,7 @@ def _write(
     task: Any,
     batch_size: int,
     top_k: int | None,
-    picture: AttentionPicture | None,
+    picture: AttentionPicture | PictureGrid | None,
 ) -> None:
     kept: list[Mapping[str, Any]] = []  # inputs on their way through the model: at most a batch
 
@@ -162,9 +173,10 @@ def _write(
             kept.append(item)
             yield item
 
-    for reading in predictor.stream(passing(), batch_size=batch_size, top_k=top_k):
+    for prediction, reading in predictor.readings(passing(), batch_size=batch_size, top_k=top_k):
         item = kept.pop(0)
-        sink.write(Written(task.show_input(item), item.get("others"), reading))
+        if reading:  # a picture that was made has nothing to say
+            sink.write(Written(task.show_input(item), item.get("others"), reading))
         if picture:
-            picture.add(item, reading)
+            picture.add(item, prediction, reading)
     assert not kept, f"{len(kept)} inputs have no prediction"

@@ -225,13 +225,26 @@ class PredictionPipeline:
     ) -> Iterator[dict[str, Any]]:
         """Yield one prediction for each input, computed batch by batch; there may be any number of
         inputs. Arguments are those of `predict`."""
+        for _, found in self.readings(inputs, batch_size=batch_size, top_k=top_k, **settings):
+            yield found
+
+    def readings(
+        self,
+        inputs: Iterable[Any],
+        *,
+        batch_size: int = 32,
+        top_k: int | None = None,
+        **settings: Any,
+    ) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Yield the prediction of each input as the task's own dataclass (`typed`) and as JSON
+        (`stream`)."""
         if top_k is not None and top_k < 1:
             raise UserError(f"`top_k` {top_k}: at least 1")
         if top_k is not None and isinstance(self.task, Writes):
             settings, top_k = {**settings, "top_k": top_k}, None
         writer = self.writing_as(**settings) if settings else self
         for one in writer.typed(inputs, batch_size=batch_size):
-            yield self.task.to_json(one, top_k)
+            yield one, self.task.to_json(one, top_k)
 
     def writing_as(self, **settings: Any) -> Self:
         """Return the same model with other settings of the texts that it writes, by the names that

@@ -55,7 +55,7 @@ def key_of(model: Description, item: Item, parameters: Mapping[str, Any]) -> byt
     if isinstance(item, bytes):
         said.append("file")
         content = item
-    elif isinstance(item, str | tuple) or "messages" in item:
+    elif isinstance(item, str | tuple) or "messages" in item or "row" in item:
         said.append(item)
     else:
         said.append(item["sampling_rate"])

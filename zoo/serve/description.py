@@ -23,10 +23,16 @@ if TYPE_CHECKING:
     from tasks.base import Task
     from zoo.model.entry import Entry
 
-KINDS = {"nlp": "text", "vision": "image", "speech": "audio"}
+KINDS = {"nlp": "text", "vision": "image", "speech": "audio", "tabular": "row"}
 """What an input is, by the name of the modality."""
 AUTO, EAGER = "auto", "eager"
 CONFIG = "config.json"
+UNSERVED = {
+    "feature-extraction": ("gives the words that are nearest to one", "word WORD"),
+    "image-feature-extraction": ("says how likely an image is", "image photo.jpg"),
+}
+"""Pipelines whose checkpoints predict what no route answers: what that is, and a flag of `predict`.
+The routes of feature-extraction take texts, and these checkpoints words."""
 LANGUAGE = re.compile(r"[a-z]{2,3}")
 TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json")
 """Where a tokenizer says which text is its mask."""
@@ -64,7 +70,7 @@ class Description:
 
     @property
     def kind(self) -> str:
-        """What an input is: "text", "image" or "audio"."""
+        """What an input is: "text", "image", "audio" or "row"."""
         return KINDS[modality_of(self.entry).name]
 
     @functools.cached_property
@@ -143,10 +149,11 @@ def describe(folder: Path, name: str, deployment: str) -> Description:
     runtime = RUNTIMES[wanted.runtime]
     checkpoint = open_checkpoint(folder, weights=not runtime.artifact)
     _must_predict(folder, checkpoint.entry)
-    if checkpoint.task.pipeline == "feature-extraction":  # of words, and those routes take texts
+    if unserved := UNSERVED.get(checkpoint.task.pipeline):
+        what, flag = unserved
         raise UserError(
-            f"{folder}: no route of a service gives the words that are nearest to one",
-            hint=f"python -m {checkpoint.entry.module} predict {folder} --word WORD",
+            f"{folder}: no route of a service {what}",
+            hint=f"python -m {checkpoint.entry.module} predict {folder} --{flag}",
         )
     if runtime.artifact:
         if reason := runtime.missing():

@@ -1,7 +1,7 @@
 """Inputs of a request, as the front hands them to a worker: in JSON, with bytes beside it.
 
-An item is a text, a pair of texts, a chat, the content of an image or sound file, or a sound as
-samples. Never a path or a URL: a request opens no file, and fetches nothing.
+An item is a text, a pair of texts, a chat, the content of an image or sound file, a sound as
+samples, or a row of a table. Never a path or a URL: a request opens no file, and fetches nothing.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,18 @@ class Chat(TypedDict):
     """each with `role` and `content`"""
 
 
-Item = str | tuple[str, str] | bytes | Sound | Chat
+class Row(TypedDict):
+    """A row of a table."""
+
+    row: dict[str, Any]
+    """values by the names of their columns; None where one is not known"""
+
+
+Item = str | tuple[str, str] | bytes | Sound | Chat | Row
+
+
+NAMES = {"messages": "chat", "row": "row"}
+"""What items are that are mappings, by a key; those without one are sounds."""
 
 
 def to_wire(item: Item, blobs: list[bytes]) -> Any:
@@ -37,7 +48,7 @@ def to_wire(item: Item, blobs: list[bytes]) -> Any:
     if isinstance(item, bytes):
         blobs.append(item)
         return {"blob": len(blobs) - 1}
-    if "messages" in item:
+    if "messages" in item or "row" in item:
         return item
     blobs.append(np.ascontiguousarray(item["array"], np.float32).tobytes())
     return {"blob": len(blobs) - 1, "sampling_rate": item["sampling_rate"]}
@@ -51,6 +62,8 @@ def from_wire(written: Any, blobs: Sequence[bytes]) -> Item:
         return str(written[0]), str(written[1])
     if "messages" in written:
         return Chat(messages=written["messages"])
+    if "row" in written:
+        return Row(row=written["row"])
     content: bytes = blobs[written["blob"]]
     if "sampling_rate" not in written:
         return content
@@ -60,12 +73,12 @@ def from_wire(written: Any, blobs: Sequence[bytes]) -> Item:
 
 
 def kind_of(item: Item) -> str:
-    """Return what an item is: "text", "pair", "chat", "file" or "samples"; only items of one kind
-    are prepared together."""
+    """Return what an item is: "text", "pair", "chat", "row", "file" or "samples"; only items of one
+    kind are prepared together."""
     if isinstance(item, str):
         return "text"
     if isinstance(item, tuple):
         return "pair"
     if isinstance(item, bytes):
         return "file"
-    return "chat" if "messages" in item else "samples"
+    return next((name for key, name in NAMES.items() if key in item), "samples")

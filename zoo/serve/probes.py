@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tasks.base import OfText, Task
-from zoo.serve.items import Item, Sound
+from zoo.serve.items import Item, Row, Sound
 
 WORD = "word "
 RATE = 16_000
@@ -16,7 +16,7 @@ SIDE = 64
 
 
 def probe(kind: str, task: Task, processor: Any, units: float) -> Item:
-    """Return an input of about so many tokens or seconds; of images one of any size.
+    """Return an input of about so many tokens or seconds; an image of any size; a usual row.
 
     Args:
         kind: see `Description.kind`.
@@ -31,6 +31,9 @@ def probe(kind: str, task: Task, processor: Any, units: float) -> Item:
         found: Item = task.input_of(text, processor)
         return found
     noise = np.random.default_rng(0)
+    if kind == "row":
+        columns: Any = task.schema  # type: ignore[attr-defined]
+        return Row(row={one.name: one.example() for one in columns})
     if kind == "image":
         from PIL import Image
 

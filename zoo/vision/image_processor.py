@@ -11,6 +11,7 @@ from zoo.model import loading
 from zoo.model.loading import PROCESSOR, Unreadable, load_image_processor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import datasets
@@ -135,11 +136,41 @@ def load_settings(folder: "Path") -> Any:
     return found
 
 
-def choose_size(asked: int | None, train: "datasets.Dataset", smallest: int, step: int) -> int:
+def channels(train: "datasets.Dataset", decode: "Callable[[Any], Any]") -> int:
+    """Return 1 where some training images are all grey, else 3.
+
+    Args:
+        decode: the pixels [height, width, 1 or 3] of a row's media, and more.
+    """
+    from tasks.media.source import BadFile
+
+    if "media" not in train.column_names:  # a network with random weights, for no data
+        return 3
+    for row in _sampled(train):
+        try:
+            pixels, *_ = decode(train[row]["media"])
+        except BadFile:  # named, and counted, where all are read
+            continue
+        if pixels.shape[2] > 1:
+            return 3
+    return 1
+
+
+def _sampled(train: "datasets.Dataset") -> range:
+    return range(0, len(train), max(1, len(train) // SAMPLED))
+
+
+def choose_size(
+    asked: int | None,
+    train: "datasets.Dataset",
+    smallest: int,
+    step: int,
+    largest: int = LARGEST,
+) -> int:
     """Return the side, in pixels, of the square inputs of a new network.
 
     It is the requested side, or the median of the longer sides of some training images, rounded up
-    to a multiple of `step`, between `smallest` and `LARGEST`.
+    to a multiple of `step`, between `smallest` and `largest`.
     """
     import statistics
 
@@ -151,10 +182,10 @@ def choose_size(asked: int | None, train: "datasets.Dataset", smallest: int, ste
             raise UserError(f"`image_size` {asked}: a multiple of {step}, at least 8")
         return asked
     sides = []
-    for row in range(0, len(train), max(1, len(train) // SAMPLED)):
+    for row in _sampled(train):
         try:
             sides.append(max(images.size(train[row]["media"])))
         except BadFile:  # named, and counted, where all are read
             continue
-    side = int(statistics.median(sides)) if sides else LARGEST
-    return min(LARGEST, max(smallest, -(-side // step) * step))
+    side = int(statistics.median(sides)) if sides else largest
+    return min(largest, max(smallest, -(-side // step) * step))

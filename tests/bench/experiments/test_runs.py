@@ -10,6 +10,7 @@ from bench.experiments import runs
 from tasks.errors import UserError
 
 MODULES = ("against_trainer", "vision_against_trainer", "semi_supervised", "pretraining")
+MODULES += ("mlp_against_sklearn",)
 
 
 def test_the_interval_is_students() -> None:

@@ -1,10 +1,13 @@
 """The table of metrics: every metric that is measured is in it, and what it says holds."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
-from tasks.metrics import METRICS, metric_spec
+from tasks.metrics import METRICS, detection, metric_spec
 from tasks.metrics.classification import ClassificationMetric
+from tasks.metrics.means import MeanMetric
 from tasks.metrics.ranked import TopKMetric
 from tasks.metrics.spec import title_of
 from tasks.metrics.transcription import TranscriptionMetric
@@ -14,6 +17,14 @@ from tasks.nlp.causal_lm import CausalLM
 from tasks.nlp.masked_lm import MaskedLM
 from tasks.vision import masked_image
 from tasks.vision.masked_image import MaskedImage
+
+
+class Found(NamedTuple):
+    """Boxes that were predicted in an image."""
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
 
 
 def _tallies() -> list[object]:
@@ -33,7 +44,13 @@ def _tallies() -> list[object]:
     texts = [[" ".join("abcde"[number] for number in row) for row in rng.integers(0, 5, (40, 9))]]
     texts.append([text[: 2 * len(text) // 3] + " f" for text in texts[0]])
     written.update(ids, *texts)
-    return [single, multi, regression, ranked, speech, written]
+    boxes = [detection.TrueBoxes(np.array([[0, 0, n + 9, 9]]), np.array([0])) for n in range(40)]
+    found = [Found(true.boxes * 1.2, true.labels, np.ones(1)) for true in boxes]
+    pointed = detection.DetectionMetric(1)
+    pointed.update(ids, found, boxes)
+    bits = MeanMetric("bits_per_dim")
+    bits.count(ids, rng.uniform(2, 5, 40))
+    return [single, multi, regression, ranked, speech, written, pointed, bits]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +82,9 @@ def test_names_on_the_hub() -> None:
     own = {name for name, spec in METRICS.items() if spec.hub_id is None}
     assert own == {
         "bits_per_byte",
+        "bits_per_dim",
         "loss",
+        *detection.METRICS,
         "masked_accuracy",
         "neighbour_ranking",
         "reconstruction_loss",

@@ -21,7 +21,9 @@ IMAGE, WORD = ("images", "photo.jpg", "score"), ("sounds", "word.wav", "score")
 SPEECH = ("utterances", "recording.wav", "text")
 INPUTS = {
     "bert_cls": ("", "", "score"),
+    "mlp_cls": IMAGE,
     "cnn_cls": IMAGE,
+    "mlp_tab": ("", "", "tensor"),
     "kws_cls": WORD,
     "rnn_cls": ("", "", "score"),
     "bert_mlm": ("", "", "score"),

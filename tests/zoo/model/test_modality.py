@@ -89,7 +89,7 @@ def test_modalities_need_no_torch() -> None:
     program = (
         "import sys\nfrom zoo.model import registry\nfrom zoo.model.modality import modality_of\n"
         "units = {modality_of(entry).unit for entry in registry.entries()}\n"
-        "assert units == {'tokens', 'pixels', 'seconds'}, units\n"
+        "assert units == {'tokens', 'pixels', 'seconds', 'values'}, units\n"
         "sys.exit(sorted({'torch', 'transformers'} & set(sys.modules)) or 0)"
     )
     run_program(program)

@@ -21,8 +21,9 @@ from zoo.nlp import pretrained_encoder
 from zoo.speech import conformer_network, pretrained_ctc
 from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification
-from zoo.vision import convolutional_network, narrow_cnn, timm_network
+from zoo.vision import convolutional_network, multilayer_perceptron, narrow_cnn, timm_network
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification
+from zoo.vision.modeling_mlp import MlpConfig, MlpForImageClassification
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 
@@ -142,6 +143,27 @@ def _silenced(model: Any, dense: tuple[int, ...]) -> dict[str, torch.Tensor]:
             if tensor.ndim == 4 and "stem" not in name:
                 tensor[:, odd] = 0
     return state
+
+
+def test_neurons_of_our_multilayer_perceptron() -> None:
+    """A wide network whose weakest neurons are silent computes what the narrow one does."""
+    torch.manual_seed(0)
+    config = MlpConfig(hidden_sizes=(24, 16), image_size=8, num_channels=1, num_labels=3)
+    model = MlpForImageClassification(config).eval()
+    silent = torch.arange(1, 16, 2)
+    with torch.no_grad():
+        for layer in (*(one.linear for one in model.mlp.layers), model.classifier):
+            if layer is not model.classifier:
+                layer.weight[silent] = layer.bias[silent] = 0
+            if layer is not model.mlp.layers[0].linear:
+                layer.weight[:, silent] = 0
+    network = multilayer_perceptron.NETWORK
+    assert network.prunable_widths(model) == (24, 16)
+    narrow = network.prune_units(model, (16, 8)).eval()
+    assert network.prunable_widths(narrow) == (16, 8)
+    pixels = torch.rand(2, 1, 8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(model(pixels).logits, narrow(pixels).logits)
 
 
 def test_group_norm_can_be_cut_too() -> None:

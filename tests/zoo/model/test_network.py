@@ -26,8 +26,8 @@ def test_every_model_has_its_network(entry: Any) -> None:
     assert isinstance(network, Network)
     assert network is network_of(dataclasses.replace(entry)), "one object a module"
     assert hasattr(transformers, network.auto_class)
-    texts = entry.modality == "zoo.nlp.modality"
-    usual = ("dynamic", "static") if texts else ("static",)
+    linear = entry.modality == "zoo.nlp.modality" or entry.name.startswith("mlp_")
+    usual = ("dynamic", "static") if linear else ("static",)
     writes = ("static", "weight-only")  # a text is what it is alone, whatever its batch
     assert network.quantization_methods == (writes if entry.name == "gpt_lm" else usual)
     has_stages = type(network).stages is not Network.stages

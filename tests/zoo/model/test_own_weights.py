@@ -54,6 +54,10 @@ MODELS = {
         "zoo.vision.cnn_cls", "images", ("--widths", 8, 16), ("classifier.",),
         ("--widths", 16, 16), "--widths 16 16: ",
     ),
+    "mlp_cls": Model(
+        "zoo.vision.mlp_cls", "images", ("--hidden_sizes", 24, 16), ("classifier.",),
+        ("--hidden_sizes", 16, 16), "--hidden_sizes 16 16: ",
+    ),
     "kws_cls": Model(
         "zoo.speech.kws_cls", "sounds",
         ("--sampling_rate", 8000, "--num_mel_bins", 16, "--hidden_size", 16, "--num_layers", 1),
@@ -73,6 +77,10 @@ MODELS = {
         "zoo.vision.mae", "images",
         ("--image_size", 16, "--depth", 1, "--decoder_size", 12, "--decoder_depth", 1),
         (), ("--depth", 2), "--depth 2: ", verb="pretrain",
+    ),
+    "vae": Model(
+        "zoo.vision.vae", "images", ("--widths", 8, 16, "--latent_size", 4), (),
+        ("--widths", 16, 16), "--widths 16 16: ", verb="pretrain",
     ),
 }  # fmt: skip
 
@@ -239,7 +247,8 @@ def test_a_flag_that_contradicts_the_weights(
 def test_other_sizes_of_images(
     trained: Callable[[str], Path], images: Path, tmp_path: Path
 ) -> None:
-    """A convolutional network takes another size, which is said; positions are of one size."""
+    """A convolutional network takes another size, which is said; positions are of one size, and
+    so are vectors."""
     size = ("--image_size", 24)
     run = tmp_path / "run"
     done = MODELS["cnn_cls"].train(run, images, "--model", trained("cnn_cls"), *size)
@@ -247,6 +256,8 @@ def test_other_sizes_of_images(
     assert json.loads((run / "config.json").read_text())["image_size"] == 24
     done = MODELS["mae"].train(tmp_path / "mae", images, "--model", trained("mae"), *size)
     assert done.code == 2 and "was pretrained at 16" in done.err.splitlines()[-1]
+    done = MODELS["mlp_cls"].train(tmp_path / "mlp", images, "--model", trained("mlp_cls"), *size)
+    assert done.code == 2 and "--image_size 24: " in done.err.splitlines()[-1], done.err
 
 
 @pytest.mark.parametrize("name", MODELS)

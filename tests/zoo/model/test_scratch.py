@@ -17,12 +17,14 @@ from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification
 from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining
+from zoo.vision.modeling_mlp import MlpConfig, MlpForImageClassification
 
 SCHEMES = get_args(Initialization)
 NETWORKS: dict[type, tuple[type, dict[str, Any]]] = {
     CnnForImageClassification: (CnnConfig, {"widths": (32, 64)}),
     KwsForAudioClassification: (KwsConfig, {"num_hidden_layers": 1}),
     ConformerForCTC: (ConformerConfig, {"num_hidden_layers": 1}),
+    MlpForImageClassification: (MlpConfig, {"hidden_sizes": (64, 48, 48), "image_size": 16}),
     MaeForPreTraining: (MaeConfig, {"depth": 1, "decoder_depth": 1}),
 }
 
@@ -72,7 +74,11 @@ def test_the_default_is_what_nobody_has_to_ask_for(kind: type) -> None:
     usual, config = model_of(kind), NETWORKS[kind][0]()
     asked = {"initialization": "default"}
     if hasattr(config, "hidden_act"):
-        asked["hidden_act"] = {"zoo_cnn": "relu", "zoo_kws": "gelu"}.get(config.model_type, "silu")
+        asked["hidden_act"] = {
+            "zoo_cnn": "relu",
+            "zoo_mlp": "relu",
+            "zoo_kws": "gelu",
+        }.get(config.model_type, "silu")
     same = model_of(kind, **asked).state_dict()
     assert all(torch.equal(same[name], tensor) for name, tensor in usual.state_dict().items())
     assert drawing(usual.config) is None
@@ -91,7 +97,7 @@ def test_each_activation_computes_and_learns(kind: type) -> None:
     found, names = [], set()
     for name in get_args(Activation):
         model = model_of(kind, hidden_act=name)
-        shape = (2, 3, 16, 16) if kind is CnnForImageClassification else (2, 40, 40)
+        shape = (2, 3, 16, 16) if kind.main_input_name == "pixel_values" else (2, 40, 40)
         if kind is ConformerForCTC:
             shape = (2, 40, 80)
         x = torch.randn(shape, generator=torch.Generator().manual_seed(1))

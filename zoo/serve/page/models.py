@@ -6,6 +6,7 @@ are never shown: whoever opens the page need not have a right to them.
 """
 
 import importlib
+import json
 import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,10 @@ TITLES = {  # by the name of the task
     "text-generation": {"en": "Writing text", "zh": "文本生成"},
     "text2text-generation": {"en": "Writing one text from another", "zh": "由文本生成文本"},
     "word-vectors": {"en": "Words of like meaning", "zh": "近义词"},
+    "tabular-classification": {"en": "Labels and numbers of rows", "zh": "表格预测"},
     "image-classification": {"en": "Image classification", "zh": "图像分类"},
     "masked-image": {"en": "Restoring images", "zh": "图像复原"},
+    "image-density": {"en": "Likelihood of images", "zh": "图像似然"},
     "audio-classification": {"en": "Sound classification", "zh": "声音分类"},
     "automatic-speech-recognition": {"en": "Speech recognition", "zh": "语音识别"},
 }
@@ -92,7 +95,7 @@ def _of(model: "Description") -> dict[str, Any]:
         "name": model.name,
         "title": TITLES.get(task.name, {"en": task.name, "zh": task.name}),
         "task": task.name,
-        "kind": model.kind,
+        "kind": "text" if model.kind == "row" else model.kind,  # a row is typed, as JSON
         "pair": model.takes_pairs,
         "mask": mask,
         "answer": answer,
@@ -128,6 +131,10 @@ def _examples(model: "Description", mask: str | None) -> list[dict[str, str]]:
     """Return examples for a model; `mask` is what stands for a missing word, if anything does."""
     name, trained_on = model.task.name, _data_of(model.folder)
     fits = trained_on in (None, EMBEDDED) or mask is not None
+    if model.kind == "row":
+        columns: Any = model.task.schema  # type: ignore[attr-defined]
+        row = {one.name: one.example() for one in columns} if fits else {}
+        return [{"text": json.dumps(row, ensure_ascii=False)}] if row else []
     if model.kind != "text":
         return [{"file": f"page/examples/{file}"} for file in FILES.get(name, ()) if fits]
     texts = list(TEXTS.get(name, ())) if fits else []

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 MOST_LABELS = 256
 """That weights choose from: each is a text that they read."""
 ZERO_SHOT = ("zero-shot-classification", "zero-shot-image-classification")
-CLASSIFIES = ("text-classification", "image-classification", "audio-classification", *ZERO_SHOT)
+TABULAR = ("tabular-classification", "tabular-regression")
+CLASSIFIES: tuple[str, ...] = ("text-classification", "image-classification")
+CLASSIFIES += ("audio-classification", *TABULAR, *ZERO_SHOT)
 TRANSCRIBES = ("automatic-speech-recognition",)
 WRITES = ("text-generation",)
 LARGEST_SEED = 2**31

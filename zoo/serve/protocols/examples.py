@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo.serve.description import Description
-from zoo.serve.items import Item
+from zoo.serve.items import Item, Row
 
 TEXT = "the story was moving, and the music fine"
 PAIR = (TEXT, "the film was good")
@@ -23,12 +23,15 @@ RATE, SECONDS, TONE_HZ, LOUDNESS = 16_000, 0.3, 440.0, 0.3
 
 
 def input_of(model: Description) -> Item:
-    """Return an input that a model can read: a text as the model's card has it, a picture of a
-    digit, or a tone."""
+    """Return an input that a model can read: a text as the model's card has it, a usual row, a
+    picture of a digit, or a tone."""
     if model.kind == "image":
         return _digit()
     if model.kind == "audio":
         return _tone()
+    if model.kind == "row":
+        columns: Any = model.task.schema  # type: ignore[attr-defined]
+        return Row(row={one.name: one.example() for one in columns})
     if model.takes_pairs:
         return PAIR
     if "fill-mask" in model.pipelines:
@@ -45,6 +48,8 @@ def as_json(model: Description) -> Any:
     item = input_of(model)
     if isinstance(item, bytes):
         return base64.b64encode(item).decode("ascii")
+    if isinstance(item, Mapping):
+        return item["row"]  # type: ignore[typeddict-item]
     return {"text": item[0], "text_pair": item[1]} if isinstance(item, tuple) else item
 
 

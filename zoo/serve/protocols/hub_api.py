@@ -67,6 +67,8 @@ class HubRequest:
     """whether a list of inputs was given, and a list of answers is wanted"""
     ignored: tuple[str, ...] = ()
     """labels of spans, or tags of pieces, that are left out of the answer"""
+    is_table: bool = False
+    """whether rows came as a table, and labels or numbers alone are wanted"""
     aggregation: str = "first"
     """how pieces of words become spans: one of `AGGREGATIONS`"""
 
@@ -90,6 +92,8 @@ def parse(body: Body, model: Description, most: int) -> HubRequest:
         item = file_of(body.content, model, "inputs", body.content_type)
         return HubRequest([item], _usual(model, {}), model.pipelines[0])
     content = bodies.parse_object(body.content)
+    if "table" in content and asking.suited(model, asking.TABULAR):
+        return _of_table(content, model, most)
     if "inputs" not in content:
         raise UserError("`inputs` is missing", "inputs", f"send {example_body(model)}")
     given = content["inputs"]
@@ -101,6 +105,23 @@ def parse(body: Body, model: Description, most: int) -> HubRequest:
     if pipeline == "token-classification":
         return HubRequest(items, is_batch=is_batch, pipeline=pipeline, **_of_tags(given))
     return HubRequest(items, _parsed(given, model), pipeline, is_batch)
+
+
+def _of_table(content: Mapping[str, Any], model: Description, most: int) -> HubRequest:
+    """Return a request for the rows of a table, which comes as columns of values."""
+    check_names(content, ("table", "parameters", "options"), "the request")
+    table = content["table"]
+    columns = list(table.values()) if isinstance(table, Mapping) else []
+    lengths = {len(one) if isinstance(one, list) else -1 for one in columns}
+    if len(lengths) != 1 or min(lengths) < 1:
+        raise UserError(
+            "`table` is no object of columns, lists of as many values each",
+            "table",
+            "such as {'age': [3, 4], 'city': ['Rome', 'Bonn']}",
+        )
+    rows = [dict(zip(table, values, strict=True)) for values in zip(*columns, strict=True)]
+    items, _ = items_of(rows, model, "table", most)
+    return HubRequest(items, {}, model.pipelines[0], is_batch=True, is_table=True)
 
 
 def parse_texts(body: Body, model: Description, most: int) -> HubTexts:
@@ -235,6 +256,9 @@ def answered(request: HubRequest, predictions: Sequence[Mapping[str, Any]], mask
     if request.pipeline == "sentence-similarity":
         first, *others = (one["embedding"] for one in predictions)
         return [sum(a * b for a, b in zip(first, other, strict=True)) for other in others]
+    if request.is_table:
+        name = "score" if request.pipeline == "tabular-regression" else "label"
+        return [one[name] for one in predictions]
     answers = [
         _one(request, item, prediction, mask)
         for item, prediction in zip(request.inputs, predictions, strict=True)

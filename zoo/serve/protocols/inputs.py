@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from tasks import json_files
 from tasks.errors import UserError
 from zoo.serve.description import Description
 from zoo.serve.errors import BadRequest, TooManyInputs
-from zoo.serve.items import Item, Sound
+from zoo.serve.items import Item, Row, Sound
 from zoo.serve.protocols.bodies import (
     check_names,
     count_of,
@@ -34,6 +35,8 @@ def wanted(model: Description) -> str:
     """Return what an input of a model is, for messages: "a text"."""
     if model.kind == "text":
         return "a pair of texts" if model.takes_pairs else "a text"
+    if model.kind == "row":
+        return "a row, an object of columns and values"
     return FILES[model.kind]
 
 
@@ -42,7 +45,7 @@ def input_of(value: Any, model: Description, field: str) -> Item:
 
     A text; for a model of pairs two texts in a list, or an object of `text` and `text_pair`. An
     image or sound in base64, or as a data URL; a sound also as an object of `array`, samples from
-    -1 to 1, and `sampling_rate`.
+    -1 to 1, and `sampling_rate`. A row as an object of columns and values, or that as a text.
 
     Args:
         field: the field of the request that holds it.
@@ -51,6 +54,8 @@ def input_of(value: Any, model: Description, field: str) -> Item:
     """
     if model.kind == "text":
         return _pair_of(value, model, field) if model.takes_pairs else _text(value, model, field)
+    if model.kind == "row":
+        return _row_of(value, model, field)
     if isinstance(value, Mapping):
         for key in FILE_KEYS:
             if key in value:
@@ -64,7 +69,7 @@ def input_of(value: Any, model: Description, field: str) -> Item:
 
 
 def file_of(content: bytes, model: Description, field: str, content_type: str = "") -> Item:
-    """Return one input that came as a file, or for a model of texts as plain text.
+    """Return one input that came as a file, or for a model of texts or rows as plain text.
 
     Raises:
         BadRequest: a text that is not UTF-8.
@@ -72,11 +77,12 @@ def file_of(content: bytes, model: Description, field: str, content_type: str = 
     """
     family = content_type.partition("/")[0]
     is_sound = family == "video" and model.kind == "audio"  # what some call every .ogg and .mp4
-    if family in ("image", "audio", "video", "text") and family != model.kind and not is_sound:
+    fits = is_sound or family == model.kind or (family == "text" and model.kind == "row")
+    if family in ("image", "audio", "video", "text") and not fits:
         raise _other(f"{content_type} by its type", model, field)
     if not content:
         raise UserError(f"`{field}` is empty", field, f"{model.name} takes {wanted(model)}")
-    if model.kind != "text":
+    if model.kind in FILES:
         return content
     try:
         text = content.decode("utf-8")
@@ -130,6 +136,17 @@ def _pair_of(value: Any, model: Description, field: str) -> tuple[str, str]:
         raise _other(name_of(value), model, field, "send {text, text_pair} or [text, text_pair]")
     first, second = list_of(value, field, text_of)
     return first, second
+
+
+def _row_of(value: Any, model: Description, field: str) -> Row:
+    if isinstance(value, str):  # as forms and tensors have it
+        try:
+            value = json_files.parse(value, strict=True)
+        except ValueError:
+            raise _other("a text that is no JSON", model, field) from None
+    if not isinstance(value, Mapping):
+        raise _other(name_of(value), model, field)
+    return Row(row=dict(value))
 
 
 def _sound_of(value: Mapping[str, Any], field: str) -> Sound:

@@ -261,6 +261,8 @@ def answered(request: InferRequest, model: Description, found: Sequence[Tensor])
 def example_body(model: Description) -> dict[str, Any]:
     """Return a body that works for a model, for documentation."""
     item = examples.as_json(model)
+    if model.kind == "row":
+        item = json.dumps(item, ensure_ascii=False)
     values = [item["text"], item[PAIR]] if model.takes_pairs else [item]
     inputs = [
         {"name": name, "shape": [1], "datatype": tensors.BYTES, "data": [value]}

@@ -5,11 +5,11 @@
     POST /recognize               a model that labels its inputs, or writes what is said
     POST /transcribe              a model that writes what is said
 
-A body is JSON with one input or a list of them (`input`, `inputs`, `text`, `image` or `audio`); a
-form with the files `image`, `audio` or `file`; or a file as it is. Beside them stand `model` and
-`top_k`, and `labels` and `template` of weights that label without training; with a file as it is
-they stand in the URL. Beside a `prompt` in JSON, for a model that writes, stand the settings of
-`predict`: see `WRITING`. The answer is `{"model": NAME,
+A body is JSON with one input or a list of them (`input`, `inputs`, `text`, `image`, `audio`, or
+`row`, an object of columns and values); a form with the files `image`, `audio` or `file`; or a file
+as it is. Beside them stand `model` and `top_k`, and `labels` and `template` of weights that label
+without training; with a file as it is they stand in the URL. Beside a `prompt` in JSON, for a model
+that writes, stand the settings of `predict`: see `WRITING`. The answer is `{"model": NAME,
 "predictions": [...]}`, one for each input in their order, as `zoo predict` prints it. A request has
 at most as many inputs as may wait (`--max_queue`); more are answered 413.
 """
@@ -31,7 +31,7 @@ from zoo.serve.protocols.inputs import FILES, file_of, input_of, items_of, wante
 if TYPE_CHECKING:
     from zoo.serve.service import Service
 
-GIVEN = ("input", "text", "prompt", "image", "audio", "inputs")
+GIVEN = ("input", "text", "prompt", "image", "audio", "row", "inputs")
 """Fields that hold an input, or a list of them."""
 SETTINGS = ("top_k", "labels", "template")
 WRITING = (
@@ -158,7 +158,7 @@ def _in_json(content: Mapping[str, Any], model: Description, most: int) -> list[
         )
     [name] = given
     is_prompt = name == "prompt" and not asking.suited(model, asking.WRITES)
-    if is_prompt or (name in FILES and name != model.kind):
+    if is_prompt or (name in (*FILES, "row") and name != model.kind):
         raise UserError(f"`{name}`: {_wants(model)}", name)
     items, _ = items_of(content[name], model, name, most)
     return items
@@ -180,7 +180,7 @@ def _in_form(form: Form, model: Description) -> list[Item]:
             raise UserError(f"the form has a file {name}: {_wants(model)}", name)
         items += [file_of(content, model, name) for content in contents]
     texts = [text for name in TEXT_FIELDS for text in form.fields.get(name, ())]
-    if texts and model.kind != "text":
+    if texts and model.kind in FILES:
         raise UserError(f"the form has a text: {_wants(model)}", "text", "send it as a file")
     pairs = form.fields.get(PAIR_FIELD, [])
     if pairs and len(pairs) != len(texts):
@@ -191,7 +191,7 @@ def _in_form(form: Form, model: Description) -> list[Item]:
     else:
         items += [input_of(text, model, "text") for text in texts]
     if not items:
-        field = "text" if model.kind == "text" else model.kind
+        field = model.kind if model.kind in FILES else "text"
         raise UserError(f"the form has no {field}: {_wants(model)}", field)
     return items
 

@@ -98,7 +98,11 @@ def _cut_rank(
     budget: int | None,
     overhead: float,
 ) -> list[MicroBatchIds]:
-    ids = ids[np.argsort(lengths[ids], kind="stable")]
+    own = lengths[ids]
+    alike = 0 < len(ids) <= max_samples and overhead >= own[0] and bool((own == own[0]).all())
+    if alike and (budget is None or rows[ids].sum() * own[0] <= budget):
+        return [MicroBatchIds(ids)]  # nothing is padded, so that one pass is the cheapest
+    ids = ids[np.argsort(own, kind="stable")]
     heights = np.concatenate([[0], np.cumsum(rows[ids])])
     tops, sizes = heights.tolist(), lengths[ids].tolist()  # numbers of numpy are slow one by one
     # best[j]: least cost of the first j samples; the last pass of that cut begins at begin[j]

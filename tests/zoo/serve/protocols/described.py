@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import UserError
 from tasks.nlp import seq2seq, text_classification, token_classification
 from tasks.speech.transcription import Transcription
+from tasks.tabular.column import Column
+from tasks.tabular.table_classification import Args as TableArgs
+from tasks.tabular.table_classification import TableClassification
 from tasks.vision import image_classification
 from zoo.model import registry
 from zoo.serve.description import Description
@@ -48,6 +51,14 @@ def tags() -> Description:
 def translations() -> Description:
     """A model that writes one text from another."""
     return _described("en-fr", "t5_seq2seq", seq2seq.Seq2Seq(seq2seq.Args()))
+
+
+def rows(problem_type: str = "single_label_classification") -> Description:
+    """A classifier of rows of a table, or a model of their numbers."""
+    columns = (Column("age", "number", 40.0, 10.0), Column("城市", "category", values=("东京",)))
+    labels = () if problem_type == "regression" else LABELS
+    task = TableClassification(TableArgs(), labels, problem_type, schema=columns)
+    return _described("people", "mlp_tab", task)
 
 
 def speech() -> Description:
