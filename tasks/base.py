@@ -45,7 +45,10 @@ class Batch:
     """int64 [n]: positions of each row that are no padding, where the task needs to know"""
     spans: "Tensor | None" = None
     """int64 [n, 2]: where each window begins in its sample and how long it is, where windows are
-    put together again"""
+    put together again; of an image the row and the column where it begins"""
+    sizes: "Tensor | None" = None
+    """int64 [b, 2]: height and width of each sample's image, where what is predicted lies in the
+    pixels of the image itself and not of what the network sees"""
     parts: Mapping[str, "Batch"] = field(default_factory=dict)
     """other batches that an objective asked for, by name: views of unlabelled samples"""
 

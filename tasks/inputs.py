@@ -1,7 +1,8 @@
 """What the flags of some tasks have: by these protocols `predict` and `evaluate` ask for it."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 
 @runtime_checkable
@@ -51,6 +52,40 @@ class WithGrid(Protocol):
     @property
     def walk(self) -> int | None:
         """The number of predictions that belong in one row; None if they belong in no rows."""
+        ...
+
+
+@runtime_checkable
+class WithSamples(WithGrid, Protocol):
+    """Inputs of `predict` that can ask for new pictures, made of nothing but a seed."""
+
+    @property
+    def samples(self) -> int | None:
+        """The number of new pictures; None if none are asked for."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """The seed of new pictures."""
+        ...
+
+
+@runtime_checkable
+class DrawsPredictions(Protocol):
+    """Inputs of `predict` whose predictions are drawn, one picture an input in each folder that is
+    asked for."""
+
+    def folders(self) -> Mapping[str, Path]:
+        """Return the folders that were asked for, by the names of their flags."""
+        ...
+
+    def pictures(self, task: Any, item: Mapping[str, Any], prediction: Any) -> Mapping[str, bytes]:
+        """Return the picture of a prediction for each of `folders`, as PNG files.
+
+        Args:
+            item: the input, as the task's `read_inputs` gave it.
+            prediction: as the task's `predict` gave it.
+        """
         ...
 
 

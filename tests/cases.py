@@ -76,6 +76,17 @@ def vision(images: Path) -> Case:
     )
 
 
+def segmentation(masked_images: Path) -> Case:
+    """A U-Net of two scales; batch norm would depend on the batch by nature."""
+    flags = ("--norm", "group", "--widths", 8, 16, "--unet_dropout", 0.1, "--image_size", 16)
+    flags += ("--rotation", 20, "--noise", 0.05, "--dice_weight", 0.5)
+    inputs = (str(masked_images / "test" / "images"),)
+    module = "zoo.vision.unet_seg"
+    return Case(
+        "segmentation", module, masked_images, flags, "--image", inputs, small_budget=5 * 16**2
+    )
+
+
 def sound(sounds: Path) -> Case:
     """A keyword network."""
     flags = ("--sampling_rate", RATE, "--num_mel_bins", 16, "--hidden_size", 16)
@@ -97,6 +108,7 @@ def speech(utterances: Path) -> Case:
 MAKERS: dict[str, tuple[Callable[..., Case], tuple[str, ...]]] = {
     "text": (text, ("tiny_bert", "reviews")),
     "vision": (vision, ("images",)),
+    "segmentation": (segmentation, ("masked_images",)),
     "sound": (sound, ("sounds",)),
     "speech": (speech, ("utterances",)),
 }
@@ -126,6 +138,33 @@ def write_images(folder: Path) -> None:
             file = folder / split / name / f"{i:03}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels[..., 0] if i % 4 == 0 else pixels).save(file)
+
+
+def write_masks(folder: Path) -> None:
+    """SPLIT/images/*.png and SPLIT/masks/*.png: a square or a disc on grey or coloured ground; the
+    masks have a palette, and pixels that do not count around each thing."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for split, size in {"train": 64, "validation": 16, "test": 16}.items():
+        for kind in ("images", "masks"):
+            (folder / split / kind).mkdir(parents=True)
+        for i in range(size):
+            height, width = (SIDE, SIDE + 4) if i % 2 else (SIDE + 8, SIDE)
+            y, x = np.mgrid[:height, :width]
+            row, column = rng.integers(4, height - 4), rng.integers(4, width - 4)
+            far = np.stack([abs(y - row), abs(x - column)])
+            distance = far.max(0) if i % 3 else np.hypot(*far)
+            mask = np.where(distance < 3, 1 + (i % 3 == 0), 0).astype(np.uint8)
+            light = np.where(mask > 0, 200.0, 40.0) + rng.normal(0, 20, (height, width))
+            tint = np.ones(3) if i % 4 == 0 else rng.uniform(0.6, 1.2, 3)
+            pixels = (light[..., None] * tint).clip(0, 255).astype(np.uint8)
+            image = Image.fromarray(pixels[..., 0] if i % 4 == 0 else pixels)
+            image.save(folder / split / "images" / f"{i:03}.png")
+            mask[(distance >= 3) & (distance < 3.5)] = 255
+            drawn = Image.fromarray(mask, "P")
+            drawn.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, *[99] * 759])
+            drawn.save(folder / split / "masks" / f"{i:03}.png")
 
 
 def write_sounds(folder: Path) -> None:

@@ -104,6 +104,12 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def masked_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder SPLIT/images/*.png and SPLIT/masks/*.png; see `tests.cases.write_masks`."""
+    return _written(cases.write_masks, tmp_path_factory.mktemp("masked_images"))
+
+
+@pytest.fixture(scope="session")
 def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder SPLIT/LABEL/*.wav; see `tests.cases.write_sounds`."""
     return _written(cases.write_sounds, tmp_path_factory.mktemp("sounds"))
@@ -120,9 +126,11 @@ def _written(write: Callable[[Path], None], folder: Path) -> Path:
     return folder
 
 
-# "speech" stands for its domain; "sound", which trains and decodes alike, is for the slow suite
+# "speech" stands for its domain, and "vision"; "sound" and "segmentation", which train and decode
+# alike, are for the slow suite
+SLOW = ("sound", "segmentation")
 IN_CI = [
-    pytest.param(name, marks=[pytest.mark.slow] if name == "sound" else []) for name in cases.MAKERS
+    pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in cases.MAKERS
 ]
 
 

@@ -146,11 +146,10 @@ class DecideArgs(Bounded):
     checkpoint: tyro.conf.Positional[Path]
     """folder of the checkpoint"""
     p95_ms: Positive | None = None
-    """milliseconds that 95 of 100 calls may take at most; of a model that goes on with texts, a
-    whole text"""
+    """milliseconds that 95 of 100 calls may take at most; of a model that writes, a whole text"""
     ttft_ms: Positive | None = None
-    """milliseconds to the first token that 95 of 100 texts may take at most, of a model that goes
-    on with texts"""
+    """milliseconds to the first token that 95 of 100 texts may take at most, of a model that
+    writes"""
     tpot_ms: Positive | None = None
     """milliseconds for each further token, that 95 of 100 texts may take at most on average"""
     p99_ms: Positive | None = None

@@ -81,6 +81,7 @@ SHAPES: Mapping[str, Shape] = {
             for name, size in (("layers", 4), ("attention_heads", 6), ("ffn_dim", 1536))
         },
     ),
+    "mlp_cls": Shape("mlp_cls", image_size=28),
     "gpt2": Shape("gpt_lm", "gpt2"),
     "qwen2.5-0.5b": Shape(
         "gpt_lm",
@@ -96,10 +97,10 @@ SHAPES: Mapping[str, Shape] = {
         },
     ),
     "t5-small": Shape("t5_seq2seq", "t5", {"decoder_start_token_id": 0}),
-    "mlp_cls": Shape("mlp_cls", image_size=28),
     "cnn_cls": Shape("cnn_cls", image_size=28),
     "mae": Shape("mae", image_size=IMAGE_SIZE),
     "vae": Shape("vae", image_size=28),
+    "ddpm": Shape("ddpm", image_size=28),
     "rnn_cls": Shape("rnn_cls"),
     "bert_mlm": Shape("bert_mlm"),
     "gpt_lm": Shape("gpt_lm"),

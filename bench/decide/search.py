@@ -26,7 +26,6 @@ from bench.measures import memory
 from bench.record.results import Value
 from bench.sweep import suite
 from tasks.errors import UserError, spelled
-from tasks.writes import Writes
 from zoo.deploy import export, golden
 from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
 from zoo.deploy.chosen import confirm, say_what_rows_show, stop_after
@@ -78,10 +77,10 @@ def decide(args: DecideArgs) -> OptionCost:
     wanted = options.asked(args.deployments, device)
     terminal.quiet_libraries()
     original = ExportSource.open(args.checkpoint)
-    _must_write(args, original)
     validation = original.samples("validation", args.data, args.max_eval_samples)
     say_what_rows_show(original.task.primary, len(validation.features), args.max_drop)
     workload = calibration.workload(original, validation, args.batch_size, args.length)
+    _must_write(args, workload, original.checkpoint.entry.name)
     title = f"{args.checkpoint}: {original.task.primary.name} lost on validation; {workload}"
     with artifacts.workshop(args.checkpoint) as staging:
         inputs = staging / "inputs.npz"
@@ -374,12 +373,11 @@ def _settle(
     evidence.record_winner(builder, chosen, workload, threads, limits, search.service)
 
 
-def _must_write(args: DecideArgs, original: ExportSource) -> None:
-    """Raise `UserError` where tokens are limited of a model that goes on with no text."""
+def _must_write(args: DecideArgs, workload: Workload, model: str) -> None:
+    """Raise `UserError` where tokens are limited of a model that writes no text."""
     given = [name for name in ("ttft_ms", "tpot_ms") if getattr(args, name) is not None]
-    if given and not isinstance(original.task, Writes):
-        name = original.checkpoint.entry.name
-        raise UserError(f"`{given[0]}` is of models that go on with texts, and not of {name}")
+    if given and not isinstance(workload, Generate):
+        raise UserError(f"`{given[0]}` is of models that write texts, and not of {model}")
 
 
 def _device(name: str) -> str:

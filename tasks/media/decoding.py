@@ -26,6 +26,7 @@ from tasks.printing import print_lines
 
 if TYPE_CHECKING:
     import datasets
+    import pyarrow as pa
 
 Facts = Mapping[str, float]
 """What a decoder found remarkable in a file, by name; empty for most."""
@@ -54,6 +55,8 @@ class Decoded:
     """What the decoder found remarkable, by row of the split; only rows that it found it in."""
     digests: npt.NDArray[np.uint64] | None = field(repr=False, default=None)
     """Of each array's content, [n]: equal where arrays are; None where they were not wanted."""
+    beside: str | None = field(repr=False, default=None)
+    """The column that `decode` was given as well."""
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -72,7 +75,7 @@ class Decoded:
         if self.block is not None:
             return self.block[i]
         row = int(self.kept[i])
-        media = self.split[row]["media"]
+        media = self.media(i)
         try:
             return _decode(self.decode, media, row)[0]
         except _Unusable as problem:
@@ -80,6 +83,12 @@ class Decoded:
                 f"{name_of(media, row)} could be read when training began, and cannot be any more:"
                 f" {problem}"
             ) from None
+
+    def media(self, i: int) -> Mapping[str, Any]:
+        """Return what `decode` is given of the `i`-th."""
+        row = self.split[int(self.kept[i])]
+        found: Mapping[str, Any] = row["media"]
+        return found if self.beside is None else {**found, self.beside: row[self.beside]}
 
     def get_many(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> npt.NDArray[Any]:
         """The arrays of several, stacked: [len(indices), ...]. They must be of one shape."""
@@ -100,6 +109,7 @@ def decode_split(
     threads: int | None = None,
     title: str = "decoding",
     digests: bool = False,
+    beside: str | None = None,
 ) -> Decoded:
     """Decodes every row's `media` once.
 
@@ -115,9 +125,12 @@ def decode_split(
         threads: by default as many as this process may use cores.
         title: of the progress bar, which a terminal sees where it takes a while.
         digests: whether to find out which arrays are equal.
+        beside: another column, whose value `decode` finds under its name beside "bytes" and "path".
 
     Raises `UserError` naming the first bad files ("stop"), or where no file is left.
     """
+    read_columns = ["media"] if beside is None else ["media", beside]
+    split = split.select_columns(read_columns)
     cache_key = f"{cache_key}/{decoding_cache.digest_of(split)}"
     cache_key = f"{cache_key}/digests" if digests else cache_key
     known = decoding_cache.read(cache_key, split.num_rows)
@@ -125,7 +138,7 @@ def decode_split(
         measured, block = known, None
     else:
         measured, block, lasting = _pass(
-            split, decode, measure, memory_limit, threads, title, digests
+            split, decode, measure, memory_limit, threads, title, digests, beside
         )
         if block is None and lasting:
             decoding_cache.write(cache_key, split.num_rows, measured)
@@ -139,6 +152,7 @@ def decode_split(
         block,
         measured.facts,
         measured.digests if digests else None,
+        beside,
     )
 
 
@@ -219,17 +233,18 @@ def _pass(
     threads: int | None,
     title: str,
     wants_digests: bool,
+    beside: str | None,
 ) -> tuple[DecodedSplit, ArrayBlock | None, bool]:
     """Decode a split once; return what was found, the arrays where they fit into memory, and
     whether the bad files will be bad again."""
     from tqdm import tqdm
 
     budget = _Budget(memory_limit)
-    stored = split.select_columns(["media"]).with_format("arrow")
+    stored = split.with_format("arrow")
 
     def job(start: int) -> _Found:
-        column = stored[start : start + ROWS_A_JOB].column("media")
-        return _decode_rows(enumerate(column, start), decode, measure, budget, wants_digests)
+        rows = enumerate(_media_of(stored[start : start + ROWS_A_JOB], beside), start)
+        return _decode_rows(rows, decode, measure, budget, wants_digests)
 
     total = _Found()
     block: ArrayBlock | None = ArrayBlock(split.num_rows, memory_limit)
@@ -257,17 +272,25 @@ def _pass(
     return measured, block, total.lasting
 
 
+def _media_of(table: "pa.Table", beside: str | None) -> Iterator[Mapping[str, Any] | None]:
+    """Yield what `decode` is given of each row of a table."""
+    for row, value in enumerate(table.column("media")):
+        media = value.as_py()
+        if beside is not None and media is not None:
+            media = {**media, beside: table.column(beside)[row].as_py()}
+        yield media
+
+
 def _decode_rows(
-    rows: Iterable[tuple[int, Any]],
+    rows: Iterable[tuple[int, Mapping[str, Any] | None]],
     decode: Decode,
     measure: Measure,
     budget: _Budget,
     wants_digests: bool,
 ) -> _Found:
-    """Decodes stored media, each with its row; the arrays are kept while the budget lasts."""
+    """Decodes media, each with its row; the arrays are kept while the budget lasts."""
     found = _Found()
-    for row, value in rows:
-        media = value.as_py()
+    for row, media in rows:
         try:
             array, facts = _decode(decode, media, row)
             size = measure(array)

@@ -36,8 +36,9 @@ class DecodedSplit(NamedTuple):
 
 
 def digest_of(split: "datasets.Dataset") -> str:
-    """Return a digest of the media of a split: of their bytes, or of the paths of files on disk."""
-    return fingerprint.of_strings(split.select_columns(["media"]), rows_at_once=100)
+    """Return a digest of the columns of media of a split: of their bytes, or of the paths of files
+    on disk."""
+    return fingerprint.of_strings(split, rows_at_once=100)
 
 
 def read(key: str, rows: int) -> DecodedSplit | None:

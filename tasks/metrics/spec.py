@@ -46,6 +46,14 @@ METRICS: Mapping[str, MetricSpec] = {
         MetricSpec("bleu", "BLEU", "sacrebleu", greater_is_better=True),
         MetricSpec("cer", "Character error rate", "cer", greater_is_better=False),
         MetricSpec("chrf", "chrF", "chrf", greater_is_better=True),
+        MetricSpec("dice", "Dice", None, greater_is_better=True),
+        MetricSpec(
+            "denoising_loss",
+            "Denoising loss",
+            None,
+            greater_is_better=False,
+            is_mean=True,
+        ),
         MetricSpec(
             "exact_match", "Exact match", "exact_match", greater_is_better=True, is_mean=True
         ),
@@ -55,6 +63,9 @@ METRICS: Mapping[str, MetricSpec] = {
         MetricSpec(
             "f1_weighted", "F1 (weighted)", "f1", greater_is_better=True, average="weighted"
         ),
+        MetricSpec("fid", "Fréchet distance (FID)", None, greater_is_better=False),
+        MetricSpec("iou", "IoU", None, greater_is_better=True),
+        MetricSpec("kid", "Kernel distance (KID)", None, greater_is_better=False),
         MetricSpec("loss", "Loss", None, greater_is_better=False),
         MetricSpec("map", "mAP@[.50:.95]", None, greater_is_better=True),
         MetricSpec("map_50", "mAP@.50", None, greater_is_better=True),
@@ -72,10 +83,12 @@ METRICS: Mapping[str, MetricSpec] = {
             "matthews_correlation",
             greater_is_better=True,
         ),
+        MetricSpec("mean_iou", "Mean IoU", "mean_iou", greater_is_better=True),
         MetricSpec("mse", "Mean squared error", "mse", greater_is_better=False, is_mean=True),
         MetricSpec("neighbour_ranking", "Neighbours above noise", None, greater_is_better=True),
         MetricSpec("pearsonr", "Pearson correlation", "pearsonr", greater_is_better=True),
         MetricSpec("perplexity", "Perplexity", "perplexity", greater_is_better=False),
+        MetricSpec("pixel_accuracy", "Pixel accuracy", None, greater_is_better=True),
         MetricSpec("precision", "Precision", "precision", greater_is_better=True),
         MetricSpec(
             "precision_macro",

@@ -46,6 +46,22 @@ def augment(images: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor
     return _own(varied, images)
 
 
+def place_masks(masks: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor":
+    """Return masks uint8 [b, h, w] placed as `augment` places their images: flipped, cropped,
+    turned and shifted by the same draws, each pixel the class of the nearest.
+
+    What comes from outside the image is 255, the class of pixels that do not count, where `args`
+    pads with zeros, and mirrored as the image otherwise.
+    """
+    import torch
+
+    if args.augment == "none":
+        return masks
+    # counted from 1, 255 becomes 0, which is what padding brings in
+    placed = _placed((masks + 1)[:, None].to(torch.float32), draws, args, "nearest")
+    return placed[:, 0].to(torch.uint8) - 1
+
+
 def weak(images: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor":
     """The weak view of FixMatch: mirrored where `args` says so, and shifted a little.
 
@@ -96,12 +112,17 @@ def to_bytes(images: "Tensor") -> "Tensor":
     return (images * 255).round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _placed(images: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor":
+def _placed(
+    images: "Tensor",
+    draws: SampleRandom,
+    args: AugmentArgs,
+    mode: geometry.Sampling = "bilinear",
+) -> "Tensor":
     """Flips, crop, rotation and shift, in one step; bytes stay bytes where no pixel is new."""
     if args.crop_scale == 1 and not args.rotation:
         return _moved(images, draws, args, args.crop_padding)
     crop = maps(draws, args, *images.shape[2:])
-    return geometry.warp(to_float(images), crop, args.padding)
+    return geometry.warp(to_float(images), crop, args.padding, mode)
 
 
 def maps(draws: SampleRandom, args: AugmentArgs, height: int, width: int) -> geometry.Floats:
@@ -150,6 +171,8 @@ def _flips(draws: SampleRandom, args: AugmentArgs) -> tuple[geometry.Bools, geom
 def _shifts(
     draws: SampleRandom, height: int, width: int, share: float
 ) -> tuple[geometry.Ints, geometry.Ints]:
+    if not share:
+        return np.zeros(len(draws.ids), np.int64), np.zeros(len(draws.ids), np.int64)
     most = round(share * height), round(share * width)
     rows = draws.integers("shift y", 2 * most[0] + 1) - most[0]
     return rows, draws.integers("shift x", 2 * most[1] + 1) - most[1]

@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Padding = Literal["reflection", "zeros"]
+Sampling = Literal["bilinear", "nearest"]
 
 
 def each(function: Callable[[float], float], values: Floats) -> Floats:
@@ -56,13 +57,14 @@ def after(outer: Floats, inner: Floats) -> Floats:
     return both
 
 
-def warp(images: "Tensor", maps: Floats, padding: Padding) -> "Tensor":
-    """Return each image sampled at the places its map leads to, bilinear.
+def warp(images: "Tensor", maps: Floats, padding: Padding, mode: Sampling = "bilinear") -> "Tensor":
+    """Return each image sampled at the places its map leads to.
 
     Args:
         images: float32 [b, c, h, w].
         maps: [b, 2, 3].
         padding: what lies outside the image: its mirror, or zeros.
+        mode: bilinear between pixels, or the value of the nearest, as masks want it.
     """
     import torch
     from torch.nn.functional import grid_sample
@@ -77,7 +79,7 @@ def warp(images: "Tensor", maps: Floats, padding: Padding) -> "Tensor":
     for axis in range(2):
         # multiplied and added apart: fused, it would round otherwise at the end of a vector
         torch.add(m[:, axis, 0] * x + m[:, axis, 2], m[:, axis, 1] * y, out=grid[..., axis])
-    return grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
+    return grid_sample(images, grid, mode=mode, padding_mode=padding, align_corners=False)
 
 
 def move(

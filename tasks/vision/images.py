@@ -34,7 +34,9 @@ __all__ = [
     "resize",
     "shown_size",
     "size",
+    "turned",
     "values_of",
+    "within",
 ]
 
 IMAGE = MediaKind(
@@ -109,19 +111,19 @@ def read(
     Raises `BadFile` for what is no image, is broken, too large, none of `FORMATS`, or of values
     that nobody can say the brightness of.
     """
-    with _within(media, max_pixels) as image:
+    with within(media, max_pixels) as image:
         pixels.scale_transparency(image)
         values = _values(image, media, value_range)
         if values is not None:
             found, facts = pixels.of_values(values, value_range, background)
         else:
-            found, facts = pixels.of_image(_turned(image), background)
+            found, facts = pixels.of_image(turned(image), background)
         return found, facts | ({"frames": 1.0} if _has_more_frames(image) else {})
 
 
 def values_of(media: Mapping[str, Any], max_pixels: int = MAX_PIXELS) -> Values | None:
     """Return the pixels of an image of more than 8 bits; None for any other. Raises `BadFile`."""
-    with _within(media, max_pixels) as image:
+    with within(media, max_pixels) as image:
         return _values(image, media, (0, 0))
 
 
@@ -132,9 +134,9 @@ def _values(
     Pillow makes of them are those that are wanted, or where there are no more."""
     deep_images.remember_largest(image)
     if deep_images.is_deep_grey(image):
-        return deep_images.grey_values(_turned(image))
+        return deep_images.grey_values(turned(image))
     if deep_images.open_all_bits(image):
-        return deep_images.grey_alpha_values(_turned(image))
+        return deep_images.grey_alpha_values(turned(image))
     largest = deep_images.largest_of_portable(image)
     if largest is not None:
         full: ValueRange = (0, largest)
@@ -147,7 +149,7 @@ def _values(
         return None
     with _opened(media, "more than can be") as again:
         deep_images.open_low_bytes(again)
-        found = deep_images.colour_values(_turned(image), _turned(again))
+        found = deep_images.colour_values(turned(image), turned(again))
     if wanted is None and not exact:
         deep_images.own_range(found, *deep_images.check_finite(found.values))
         return None
@@ -168,7 +170,8 @@ def _has_more_frames(image: "ImageFile") -> bool:
         return False
 
 
-def _turned(image: "ImageFile") -> "PILImage":
+def turned(image: "ImageFile") -> "PILImage":
+    """Return an image turned as its EXIF says."""
     from PIL import ImageOps
 
     ImageOps.exif_transpose(image, in_place=True)
@@ -211,7 +214,7 @@ def shown_size(media: Mapping[str, Any]) -> tuple[int, int]:
 
 
 @contextmanager
-def _within(media: Mapping[str, Any], max_pixels: int) -> "Iterator[ImageFile]":
+def within(media: Mapping[str, Any], max_pixels: int) -> "Iterator[ImageFile]":
     """Open an image as `_opened` does; raises `BadFile` for one of more pixels."""
     limit = f"more than the limit of {max_pixels:,}"
     with _opened(media, limit) as image:

@@ -127,19 +127,24 @@ def call(
 
 
 class Writing:
-    """Writes so many tokens behind prompts that are not padded, whatever they say."""
+    """Writes so many tokens behind prompts, or from sources, that are not padded, whatever they
+    say."""
 
-    def __init__(
-        self, runner: "Runner", prompts: Mapping[str, np.ndarray], new_tokens: int
-    ) -> None:
+    def __init__(self, runner: "Runner", inputs: Mapping[str, np.ndarray], new_tokens: int) -> None:
         """Raises `UserError` for a runner that writes no text."""
         from zoo.generation.decoding import Decoding, SpecialTokens
-        from zoo.runtimes.stages import writer_of
+        from zoo.runtimes.stages import target_writer_of, writer_of
 
+        self.inputs, self.decoding = inputs, Decoding().fixed_length(new_tokens)
+        if (targets := target_writer_of(runner)) is not None:
+            prefix = targets.special_tokens().prefix
+            special = SpecialTokens((), pad=0, prefix=prefix)
+            self.runner = targets.make_runner(special, self.decoding)
+            self.inputs = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+            return
         writer = writer_of(runner)
         if writer is None:
             raise UserError(f"{runner.deployment} writes no text: eager and onnx do")
-        self.prompts, self.decoding = prompts, Decoding().fixed_length(new_tokens)
         self.runner = writer.make_runner(SpecialTokens(eos=(), pad=0), self.decoding)
 
     def __call__(self) -> np.ndarray:
@@ -150,4 +155,4 @@ class Writing:
         """Yield the next token of each text, int64 [batch], as soon as it is computed."""
         from zoo.generation.generate import generate
 
-        return generate(self.runner, self.prompts, self.decoding)
+        return generate(self.runner, self.inputs, self.decoding)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 50
 """Of more classes none is recorded: every fact is a line of the evidence."""
-SCORES = ("precision", "recall", "f1", "map", "map_50")
+SCORES = ("precision", "recall", "f1", "iou", "map", "map_50")
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class ClassScores:
     """How well one class (of spans: one type) was told in a split."""
 
     label: str
-    n: int  # rows of the split that have it, or spans, or objects
-    predicted: int  # rows, spans or boxes that were predicted to have it
+    n: int  # rows of the split that have it, or spans, objects, pixels
+    predicted: int  # rows, spans, boxes or pixels that were predicted to have it
     scores: "Mapping[str, MetricEstimate]"
     """Those of `SCORES` that are known of it by name, in 0..1; precision only where it was
     predicted, none where n is 0."""

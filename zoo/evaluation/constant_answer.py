@@ -110,7 +110,8 @@ def warning(task: Task, accumulator: "MetricAccumulator") -> str | None:
         return f"it answers about {said} to every row"
     if isinstance(answer, tuple):
         return f"it gives every row the same labels: {said}"
-    what = "row: one class only" if getattr(task, "of_rows", True) else "word: one tag only"
+    parts = "pixel: one class only" if task.unit == "pixels" else "word: one tag only"
+    what = "row: one class only" if getattr(task, "of_rows", True) else parts
     return f"it answers {said} to every {what}"
 
 

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from tasks.inputs import FromFile, FromStream, Interactive, WithAttention, WithDraft, WithGrid
+from tasks.inputs import (
+    DrawsPredictions,
+    FromFile,
+    FromStream,
+    Interactive,
+    WithAttention,
+    WithDraft,
+    WithGrid,
+)
 from tasks.printing import print_lines
 from tasks.writes import Writes
 from zoo.machine import output_file, places
@@ -18,6 +26,7 @@ from zoo.predict import live_text
 from zoo.predict.attention import AttentionPicture
 from zoo.predict.files import FORMATS, Sink, Written, open_sink, open_stdout
 from zoo.predict.grid import PictureGrid, picture_grid
+from zoo.predict.pictures import PredictionPictures
 from zoo.predict.pipeline import PredictionPipeline, Predictor, are_weights
 
 if TYPE_CHECKING:
@@ -48,21 +57,10 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
     if isinstance(asked, Interactive) and asked.interactive:
         _must_be_typed(asked, args)
     form = format_of(output, args.format)
+    drawn = PredictionPictures(asked) if isinstance(asked, DrawsPredictions) else None
     with ExitStack() as stack:
         task = importlib.import_module(entry.task)
-        predictor: PredictionPipeline
-        where = (args.device, args.threads)
-        if args.zero_shot:
-            from zoo.predict.zero_shot import ZeroShot
-
-            weights = str(args.checkpoint)
-            predictor = ZeroShot(entry, weights, args.labels, args.template, *where)
-        elif are_weights(entry, str(args.checkpoint)):
-            weights = str(args.checkpoint)
-            predictor = Predictor.of_weights(entry, weights, *where, deployment=args.deployment)
-        else:
-            settings = (args.device, entry, args.deployment, args.threads)
-            predictor = Predictor(args.checkpoint, *settings)
+        predictor = _opened(entry, args)
         predictor.task = task.for_prediction(predictor.task, asked)
         top_k = args.top_k
         if isinstance(predictor.task, Writes):  # which draws among so many
@@ -85,7 +83,19 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
         inputs = task.read_inputs(asked, predictor.task, stack)
         picture = _picture(asked, predictor, stack)
         sink = stack.enter_context(opened)
-        _write(sink, inputs, predictor, task, args.batch_size, top_k, picture)
+        _write(sink, inputs, predictor, task, args.batch_size, top_k, picture, drawn)
+
+
+def _opened(entry: "Entry", args: "PredictArgs") -> PredictionPipeline:
+    """Return what predicts: a checkpoint, weights as they are, or weights without labels."""
+    where, weights = (args.device, args.threads), str(args.checkpoint)
+    if args.zero_shot:
+        from zoo.predict.zero_shot import ZeroShot
+
+        return ZeroShot(entry, weights, args.labels, args.template, *where)
+    if are_weights(entry, weights):
+        return Predictor.of_weights(entry, weights, *where, deployment=args.deployment)
+    return Predictor(args.checkpoint, args.device, entry, args.deployment, args.threads)
 
 
 def _picture(
@@ -165,18 +175,27 @@ def _write(
     batch_size: int,
     top_k: int | None,
     picture: AttentionPicture | PictureGrid | None,
+    drawn: PredictionPictures | None,
 ) -> None:
     kept: list[Mapping[str, Any]] = []  # inputs on their way through the model: at most a batch
+    wrong: list[UserError] = []  # what ended the inputs: those before it are answered first
 
     def passing() -> Iterator[Mapping[str, Any]]:
-        for item in inputs:
-            kept.append(item)
-            yield item
+        try:
+            for item in inputs:
+                kept.append(item)
+                yield item
+        except UserError as error:
+            wrong.append(error)
 
     for prediction, reading in predictor.readings(passing(), batch_size=batch_size, top_k=top_k):
         item = kept.pop(0)
+        if drawn:
+            reading |= drawn.write(predictor.task, item, prediction)
         if reading:  # a picture that was made has nothing to say
             sink.write(Written(task.show_input(item), item.get("others"), reading))
         if picture:
             picture.add(item, prediction, reading)
     assert not kept, f"{len(kept)} inputs have no prediction"
+    if wrong:
+        raise wrong[0]

@@ -32,6 +32,8 @@ from zoo.machine import terminal
 from zoo.machine.accelerator import accelerator_on
 from zoo.machine.formatting import interval
 from zoo.machine.precision import choose_device, choose_dtype
+from zoo.predict import made_pictures
+from zoo.predict.made_pictures import JudgedPictures
 from zoo.predict.pipeline import open_deployed
 from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
@@ -79,8 +81,9 @@ def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
     split = next(iter(examples.splits))
     device = choose_device(args.device)
     features = task.features(examples.splits[split], f"{examples.fingerprint}/{split}/{data}")
-    accelerator = accelerator_on(device)
     dtype = choose_dtype(args.dtype, device)
+    judge = made_pictures.judge_of(args, entry, task, features, f"{examples.name}, {split}")
+    accelerator = accelerator_on(device)
     model.to(device)
     found = evaluate(
         model,
@@ -113,14 +116,21 @@ def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
         *number_facts.of_numbers(numbers, **where),
     ]
     evidence.append(folder, [*_of_the_whole(task, found, common, where), *per_part])
+    judged = None
+    if judge:
+        judged = judge.judge(model, features, dtype)
+        evidence.append(folder, judged.facts(where))
+        metrics = metrics.extended(judged.made)
     if args.json:
         said = {"checkpoint": str(folder), "data": examples.name, "split": split}
-        parts = as_json(task, found, classes, numbers)
+        parts = as_json(task, found, classes, numbers, judged)
         terminal.lines(json.dumps(said | parts, ensure_ascii=False))
         return metrics
     _show_metrics(task, found, f"{folder} on {examples.name}, {split}")
     class_facts.show(classes)
     number_facts.show(numbers)
+    if judged:
+        judged.show()
     _show_confusions(folder, task, found.accumulator)
     _show_mistakes(folder, found, task, features, examples.splits[split], common)
     return metrics
@@ -206,10 +216,11 @@ def as_json(
     evaluation: Evaluation,
     classes: Sequence[ClassScores],
     numbers: Sequence[NumberScores],
+    judged: JudgedPictures | None = None,
 ) -> dict[str, Any]:
     """Return an evaluation as plain JSON: loss, metrics, what one constant answer would be worth,
-    the classes, those without rows as well, and each of several numbers. What is undefined is
-    None."""
+    the classes, those without rows as well, each of several numbers, and the distances of pictures
+    that were made. What is undefined is None."""
     found: dict[str, Any] = {
         "loss": _finite(evaluation.loss),
         "metrics": {one.name: _estimate(one) for one in evaluation.measured},
@@ -229,6 +240,17 @@ def as_json(
             | _constant(task, row.constant)
             for row in numbers
         ]
+    if judged:
+        found["pictures"] = {
+            "classifier": judged.classifier,
+            "features": judged.digest,
+            "real": judged.real,
+            "seed": judged.seed,
+            "sets": {
+                name: {one.name: _estimate(one) for one in distances}
+                for name, distances in judged.sets.items()
+            },
+        }
     return found
 
 

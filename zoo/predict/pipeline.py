@@ -296,7 +296,8 @@ class PredictionPipeline:
         Its types: `LabelPrediction`, `LabelsPrediction`, `NumberPrediction` of
         `tasks.kinds.label_values`, `TextPrediction` of `tasks.speech.transcription`,
         `TagsPrediction` of `tasks.nlp.tagged_words`, `MaskPrediction` of `tasks.nlp.masked_lm`,
-        `Continuation` of `tasks.nlp.writing`.
+        `Continuation` of `tasks.nlp.writing`, `SegmentationPrediction` of
+        `tasks.vision.segmentation`.
         """
         if batch_size < 1:
             raise UserError(f"`batch_size` {batch_size}: at least 1")

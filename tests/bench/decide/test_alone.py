@@ -79,10 +79,10 @@ def test_workers_and_batches_for_a_load_are_left_too(
     assert "rate" not in found.limits
 
 
-def test_tokens_are_limited_of_what_goes_on_with_texts(
+def test_tokens_are_limited_of_what_writes(
     decide: Decide, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert decide("--tpot_ms", 5) == 2
     error = capsys.readouterr().err
-    assert "--tpot_ms is of models that go on with texts, and not of cnn_cls" in error
+    assert "--tpot_ms is of models that write texts, and not of cnn_cls" in error
     assert error.count("\n") == 1

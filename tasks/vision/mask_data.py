@@ -1,0 +1,240 @@
+"""Images with masks as examples, wherever they come from: folders, tables, parquet, the Hub."""
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.data import columns
+from tasks.data.source import DataArgs, Source
+from tasks.data.source import load as load_data
+from tasks.errors import UserError
+from tasks.media import files, rows
+from tasks.media.source import BadFile, load_media, name_of
+from tasks.paths import expanded
+from tasks.printing import print_lines
+from tasks.vision import class_table, mask_files, mask_folders
+from tasks.vision.class_table import IGNORED, MOST_CLASSES, ClassTable
+from tasks.vision.images import IMAGE
+from tasks.vision.mask_files import MASK
+
+if TYPE_CHECKING:
+    import datasets
+    import numpy as np
+    import pyarrow as pa
+
+CLASS_FILES = ("classes.txt", "classes.csv", "classes.json", "labelmap.txt", "class_dict.csv")
+"""Names of files at the root of a folder of data that list its classes."""
+ROWS_A_JOB = 32
+LOOKED_AT = 100  # values of a column that say whether it has paths
+
+Load = Callable[[], "datasets.DatasetDict"]
+
+
+def load(data: DataArgs, embedded: Load, image_column: str | None, mask: str | None) -> Source:
+    """Return the examples that `data` names, each split with the columns media and mask, both
+    {"bytes", "path"}; mask is null where there is none.
+
+    - A folder with images and masks side by side (`tasks.vision.mask_folders`).
+    - Whatever `tasks.media.source.load_media` takes that has a column of masks: a table with paths
+      of both, parquet with the files themselves, the Hub.
+
+    Args:
+        embedded: makes the data that come with us, in these columns.
+        mask: the column of masks; by default the one that has a usual name.
+
+    Raises `UserError` in one line, with file and line where there is one.
+    """
+    import datasets
+
+    def read(path: Path) -> "tuple[datasets.DatasetDict, str]":
+        root = path.absolute()
+        if root.is_dir() and (pairs := mask_folders.find(root)) is not None:
+            return mask_folders.load(root, pairs)
+        return files.load(path, IMAGE, image_column, unlabeled=False)
+
+    source = load_data(data, embedded, read)
+    splits = rows.plain(source.splits, IMAGE, image_column, source.name)
+    column = _mask_column(splits, mask, source.name)
+    both = columns.select(
+        splits, {rows.MEDIA: rows.MEDIA, column: "mask"}, source.name, may_miss=("mask",)
+    )
+    if all(_is_plain(split) for split in both.values()):
+        return dataclasses.replace(source, splits=both)
+    if rows.holds_bytes(_stored(splits, column)) and not _are_paths(both):
+        masks = {name: _structs(columns.values_of(one, "mask")) for name, one in both.items()}
+    else:  # paths, which are those beside the table as the images' are
+        again = load_media(data, MASK, embedded, column).splits
+        masks = {name: columns.values_of(again[name], rows.MEDIA) for name in both}
+    made = {name: columns.with_column(one, "mask", masks[name]) for name, one in both.items()}
+    return dataclasses.replace(source, splits=datasets.DatasetDict(made))
+
+
+def _mask_column(splits: "datasets.DatasetDict", asked: str | None, where: str) -> str:
+    names = [name for name in columns.names_of(splits) if name != rows.MEDIA]
+    try:
+        column = columns.find_column(names, asked, MASK.columns, "mask", where)
+    except UserError:
+        if asked is not None or names:
+            raise
+        raise _no_masks(where) from None
+    if asked is None and _are_names(splits, column):  # as in a folder by label
+        raise _no_masks(where)
+    return column
+
+
+def _are_names(splits: "datasets.DatasetDict", column: str) -> bool:
+    """Return whether a column has texts of which none can be the name of a mask's file."""
+    if not rows.is_text(_stored(splits, column)):
+        return False
+    split = next(iter(splits.values()))
+    values = split[:LOOKED_AT][column]
+    return not any(Path(str(value)).suffix.lower() in MASK.suffixes for value in values)
+
+
+def _no_masks(where: str) -> UserError:
+    return UserError(
+        f"{where} has images and no masks: put the masks beside them (images/cat.jpg and"
+        " masks/cat.png), or give a table with a column of each"
+    )
+
+
+def _stored(splits: "datasets.DatasetDict", column: str) -> "pa.DataType":
+    split = splits["train"] if "train" in splits else next(iter(splits.values()))
+    return split.features.arrow_schema.field(column).type
+
+
+def _is_plain(split: "datasets.Dataset") -> bool:
+    feature = split.features["mask"]
+    return isinstance(feature, dict) and set(feature) == {"bytes", "path"}
+
+
+def _are_paths(splits: "datasets.DatasetDict") -> bool:
+    """Return whether some mask has no content, but says where it is."""
+    import pyarrow.compute as pc
+
+    for split in splits.values():
+        for chunk in _structs(columns.values_of(split, "mask")).chunks:
+            content, path = chunk.flatten()
+            if pc.any(pc.and_(pc.is_null(content), pc.is_valid(path))).as_py():
+                return True
+    return False
+
+
+def _structs(masks: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    import pyarrow as pa
+
+    return pa.chunked_array([rows.structs(chunk) for chunk in masks.chunks])
+
+
+def classes_of(
+    data: DataArgs,
+    asked: str | None,
+    train: "datasets.Dataset",
+    ignore_index: int,
+    max_pixels: int,
+) -> ClassTable:
+    """Return the classes of masks: of the file asked for, of one beside the data (`CLASS_FILES`),
+    else one for each number that the masks of train have.
+
+    Raises `UserError` for a file that lists none, and for masks whose classes nobody can say.
+    """
+    if asked is not None:
+        return class_table.read(expanded(asked))
+    root = expanded(data.data)
+    if root.is_dir():
+        beside = [root / name for name in CLASS_FILES if (root / name).is_file()]
+        if len(beside) > 1:
+            names = " and ".join(file.name for file in beside)
+            raise UserError(f"{root} has {names}: say with `classes` which of them counts")
+        if beside:
+            return class_table.read(beside[0])
+    return _of_train(train, ignore_index, max_pixels)
+
+
+def _of_train(train: "datasets.Dataset", ignore_index: int, max_pixels: int) -> ClassTable:
+    """Return one class for each number in the masks of train."""
+    stored = train.select_columns(["mask"]).with_format("arrow")
+
+    def job(start: int) -> set[int]:
+        found: set[int] = set()
+        column = stored[start : start + ROWS_A_JOB].column("mask")
+        for row, value in enumerate(column, start):
+            mask = value.as_py()
+            if not has_file(mask):
+                continue
+            try:
+                found.update(mask_files.values_of(mask, max_pixels))
+            except BadFile as problem:
+                raise UserError(f"the mask {name_of(mask, row)}: {problem}") from None
+        return found
+
+    with ThreadPoolExecutor(thread_name_prefix="masks") as pool:
+        parts = list(pool.map(job, range(0, train.num_rows, ROWS_A_JOB)))
+    values = sorted(set().union(*parts))
+    if values == [0, IGNORED] and ignore_index == IGNORED:
+        raise UserError(
+            "the masks of train hold 0 and 255 alone, and 255 is `ignore_index`, the number of"
+            " pixels that do not count: if it is a class here, give `ignore_index` -1"
+        )
+    classes = [value for value in values if value != ignore_index]
+    if not classes:
+        raise UserError("no mask of train has a pixel that counts: all are `ignore_index`")
+    if len(classes) > MOST_CLASSES:
+        raise UserError(
+            f"the masks of train hold {len(classes):,} different numbers, at most {MOST_CLASSES}"
+            " are classes: these are no masks of classes (of depth, or of single things?)"
+        )
+    return class_table.of_values(classes)
+
+
+def has_file(media: Any) -> bool:
+    """Return whether a value of the column media or mask names a file or holds one."""
+    return media is not None and (media["bytes"] is not None or media["path"] is not None)
+
+
+def with_masks(source: Source) -> "tuple[datasets.DatasetDict, tuple[str, ...]]":
+    """Return the splits without those of their rows that have no mask, which are told, and the
+    names of the splits that have none at all, which are as they were.
+
+    Raises `UserError` where no row has a mask, or none to train on.
+    """
+    import datasets
+    import numpy as np
+
+    kept, without = {}, []
+    for name, split in source.splits.items():
+        there = _have_masks(split)
+        if not there.any():
+            without.append(name)
+        elif not there.all():
+            lacking = np.flatnonzero(~there)
+            count = f"{len(lacking):,} image{'s'[: len(lacking) != 1]}"
+            first = int(lacking[0])
+            named = name_of(split[first][rows.MEDIA], first)
+            print_lines(
+                f"warning: {name} has {count} without a mask, left out; the first is {named}",
+                file=sys.stderr,
+            )
+            split = split.select(np.flatnonzero(there))
+        kept[name] = split
+    if "train" in without or len(without) == len(kept):
+        where = "train of " if len(without) < len(kept) else ""
+        raise UserError(f"{where}{source.name} has no masks: no row names or holds one")
+    return datasets.DatasetDict(kept), tuple(without)
+
+
+def _have_masks(split: "datasets.Dataset") -> "np.ndarray":
+    """Return which rows have a mask, bool [rows]."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    there = np.zeros(split.num_rows, np.bool_)
+    start = 0
+    for chunk in columns.values_of(split, "mask").chunks:
+        for part in chunk.flatten():  # which makes the fields of a null struct null
+            there[start : start + len(chunk)] |= np.asarray(pc.is_valid(part))
+        start += len(chunk)
+    return there

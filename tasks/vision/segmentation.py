@@ -1,0 +1,494 @@
+"""Semantic segmentation: the class of every pixel of a picture.
+
+The loss is the cross entropy of each pixel (Long et al. 2015, "Fully Convolutional Networks for
+Semantic Segmentation"), summed and counted over all pixels that have a class, perhaps with the Dice
+loss of each image (Milletari et al. 2016, "V-Net"). A network may give logits of fewer pixels than
+it sees: they are interpolated. Metrics are computed at the size of the images themselves.
+"""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
+from tasks.data.labels import leave_out
+from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
+from tasks.data.splits import must_have_train
+from tasks.media import items
+from tasks.metrics.spec import metric_spec
+from tasks.printing import python_literal
+from tasks.vision import image_classification
+from tasks.vision.augment_args import AugmentArgs
+from tasks.vision.class_table import IGNORED, ClassTable
+from tasks.vision.image_args import ImageArgs, side_of
+from tasks.vision.image_classification import DIMS, ImageClassification
+from tasks.vision.segmentation_args import EXAMPLE_INPUT, Args, Inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import ExitStack
+
+    import datasets
+    import numpy as np
+    from torch import Tensor, nn
+
+    from tasks.base import Features, WrongPrediction
+    from tasks.metrics.segmentation import SegmentationMetric
+    from tasks.preflight import Finding
+    from tasks.vision.mask_features import Pair
+    from tasks.vision.mask_files import ClassMap
+
+__all__ = ["EXAMPLE_INPUT", "Args", "Inputs", "Segmentation", "SegmentationPrediction"]
+
+WINDOWS = 16  # that pass through a network together: an image may have hundreds
+MOST_LABELS = 30  # that a description names
+
+
+def from_data(args: Args, data: DataArgs) -> tuple["Segmentation", Examples]:
+    """Return the task and its examples, in the columns media and mask (see `mask_data.load`).
+
+    Missing splits are cut from train; rows without a mask are left out, and told.
+
+    Raises `UserError` where there are no masks, or nobody can say what is in them.
+    """
+    from tasks.vision import mask_data, value_ranges
+
+    source = _load(args, data)
+    must_have_train(source.splits, source.name)
+    splits, without = mask_data.with_masks(source)
+    table = _classes(args, data, splits["train"])
+    cut = cut_missing_splits(splits, None, data)
+    splits = limit(leave_out(cut, without, "masks"), data)
+    args = value_ranges.with_range(args, splits["train"])
+    left_out = {name: cut[name].num_rows for name in without}
+    return (
+        Segmentation(args, table.names, table),
+        Examples(splits, source.name, source.fingerprint, source.rows, left_out),
+    )
+
+
+def for_evaluation(
+    task: "Segmentation", data: DataArgs, split: str | None, trained_on: str | None
+) -> Examples:
+    """Return one split as a trained task reads it; see `tasks.data.source.choose_split`."""
+    import datasets
+
+    from tasks.vision import mask_data
+
+    source = _load(task.args, data)
+    splits, without = mask_data.with_masks(source)
+    chosen, every = choose_split(source, splits, None, data, split, trained_on, without)
+    only = datasets.DatasetDict({chosen: every[chosen]})
+    return Examples(only, source.name, source.fingerprint)
+
+
+def _load(args: Args, data: DataArgs) -> Source:
+    from tasks.vision import mask_data
+    from tasks.vision.embedded import scenes
+
+    return mask_data.load(data, scenes.load, args.image_column, args.mask_column)
+
+
+def _classes(args: Args, data: DataArgs, train: "datasets.Dataset") -> ClassTable:
+    from tasks.vision import mask_data
+    from tasks.vision.embedded import scenes
+
+    if data.data == "embedded" and args.classes is None:
+        names = ("background", *scenes.CLASSES)
+        return ClassTable(names, tuple(range(len(names))))
+    return mask_data.classes_of(data, args.classes, train, args.ignore_index, args.max_pixels)
+
+
+def for_prediction(task: "Segmentation", inputs: Inputs) -> "Segmentation":
+    """Return the task as `predict` was asked to use it."""
+    return task
+
+
+def read_inputs(
+    asked: Inputs, task: "Segmentation", stack: "ExitStack"
+) -> "Iterator[Mapping[str, Any]]":
+    """Yield the inputs of `predict`, decoded; see `image_classification.read_inputs`."""
+    return image_classification.read_inputs(asked, task.images, stack)
+
+
+def show_input(item: Mapping[str, Any]) -> dict[str, str]:
+    """Return an input as the columns of a prediction."""
+    return {"image": item["name"]}
+
+
+def from_config(config: Mapping[str, Any]) -> "Segmentation":
+    """Return the task a checkpoint was trained on, from what `Segmentation.config` recorded."""
+    table = config["table"]
+    colours, ignored = (tuple(map(tuple, table[name])) for name in ("colours", "ignored"))
+    names = tuple(config["labels"])
+    return Segmentation(
+        Args.of_checkpoint(config["args"]),
+        names,
+        ClassTable(names, tuple(table["values"]), colours, ignored),
+        config["size"],
+        tuple(config["mean"]),
+        tuple(config["std"]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationPrediction:
+    """The class of each pixel of an image, uint8 [height, width] at the image's own size."""
+
+    classes: "ClassMap"
+
+
+@dataclass(frozen=True)
+class Segmentation(Bindable):
+    """The task with what the data told of it. Satisfies `tasks.base.Task`."""
+
+    args: Args
+    labels: tuple[str, ...]
+    table: ClassTable
+    """What the classes are in masks, and the colours they are drawn in."""
+    size: int = 0  # height and width that the model sees
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    processor: Any = field(default=None, compare=False, repr=False)
+
+    name = "image-segmentation"
+    pipeline = "image-segmentation"
+    unit = "pixels"
+    verb = "segment"
+    has_language = False
+    of_rows = False
+    single_label = True
+    example_call = EXAMPLE_INPUT
+    primary = metric_spec("mean_iou")
+    output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "mask"}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.labels
+
+    def bind_for_training(self, processor: Any, limit: int) -> "Segmentation":
+        """Return the task bound to a processor, with the processor's size and normalisation."""
+        return replace(
+            self,
+            args=replace(self.args.resolved(processor), hflip=self._flips()),
+            size=side_of(processor),
+            mean=tuple(processor.image_mean),
+            std=tuple(processor.image_std),
+            processor=processor,
+        )
+
+    def _flips(self) -> Literal["on", "off"]:
+        """Mirrored characters are none; classes called by their numbers may be anything."""
+        if self.args.hflip != "auto":
+            return self.args.hflip
+        named = self.labels != tuple(map(str, self.table.values))
+        return "off" if named and all(len(name) == 1 for name in self.labels) else "on"
+
+    @property
+    def images(self) -> ImageClassification:
+        """Images are decoded, varied and normalised as they are for a classifier."""
+        args = image_classification.Args(
+            **{
+                field: getattr(self.args, field)
+                for part in (AugmentArgs, ImageArgs)
+                for field in part.__dataclass_fields__
+            }
+        )
+        kind: Literal["single_label_classification"] = "single_label_classification"
+        return ImageClassification(args, (), kind, (), self.size, self.mean, self.std)
+
+    def describe_outputs(self, literal: Callable[[str], str]) -> str:
+        """Return, for a card, what the model returns for an input (`Task.describe_outputs`)."""
+        more = len(self.labels) - MOST_LABELS
+        names = ", ".join(literal(label) for label in self.labels[:MOST_LABELS])
+        names = f"{names} and {more} more" if more > 0 else names
+        return (
+            f"Gives every pixel of an image one of {len(self.labels)} classes: {names}. Whatever "
+            "else it is shown gets one of them too."
+        )
+
+    def example_code(self, is_english: bool) -> str:
+        """Return an example input of transformers' pipeline as Python source."""
+        return python_literal(shlex.split(self.example_call)[1])
+
+    def model_config(self) -> dict[str, Any]:
+        """Return the fields of a transformers config that this task sets."""
+        return {
+            "num_labels": len(self.labels),
+            "id2label": dict(enumerate(self.labels)),
+            "label2id": {name: i for i, name in enumerate(self.labels)},
+            "semantic_loss_ignore_index": IGNORED,
+        }
+
+    def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
+        """Return the images and masks of one split, decoded, in memory where they fit."""
+        from tasks.vision.mask_features import MaskFeatures
+
+        return MaskFeatures(examples, self._pair(), cache_key)
+
+    def _pair(self) -> "Pair":
+        from tasks.vision.mask_features import Pair
+
+        return Pair(
+            self.images,
+            self.table,
+            self.args.ignore_index,
+            self.size,
+            self.args.windows,
+            self.args.on_bad_file,
+        )
+
+    def preflight(
+        self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
+    ) -> "list[Finding]":
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
+        from tasks.vision import mask_preflight
+
+        return mask_preflight.check(examples.splits, features, self.labels, self.args)
+
+    def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
+        """Return random `labels` of the pixels of any inputs [n, 3, h, w], drawn from `seed`."""
+        import torch
+
+        pixels = inputs["pixel_values"]
+        shape = (len(pixels), *pixels.shape[2:])
+        rng = torch.Generator().manual_seed(seed)
+        return {"labels": torch.randint(len(self.labels), shape, generator=rng)}
+
+    def is_one(self, raw: Any) -> bool:
+        """Return whether an input is a single image, and not a list of them."""
+        return items.is_one(raw, DIMS)
+
+    def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
+        """Return rows for `collate` from what `read_inputs` gives, or from whatever
+        `tasks.vision.image_items.pixels` takes for an image."""
+        from tasks.vision import image_items, images
+
+        def decode(media: Mapping[str, Any]) -> "np.ndarray":
+            return self.images.decode(media)[0]
+
+        args = self.args
+        convert = partial(images.open_any, background=args.behind, value_range=args.value_range)
+        rows = []
+        for i, item in enumerate(raw):
+            image = image_items.pixels(item, decode, convert)
+            seen = image if args.windows else images.resize(image, self.size, self.size)
+            rows.append({"sample_id": i, "image": seen, "size": image.shape[:2]})
+        return rows
+
+    def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """Return a batch of images, augmented with their masks where the rows come from a view.
+
+        The input is pixel_values float32 [n, 3, size, size]: an image a row, or its windows. The
+        targets, where the rows have masks, are labels, int64 [n, size, size] (`IGNORED` where a
+        pixel does not count, or counts in another window), and of rows without a view masks, of
+        each image the classes at its own size, uint8 [height, width].
+        """
+        import numpy as np
+        import torch
+
+        from tasks.randomness import SampleRandom
+        from tasks.vision import augment, mask_windows
+
+        if not rows or "view" not in rows[0]:
+            return self.collate_arrays(rows).tensors()
+        views, ids = [row["view"] for row in rows], [row["sample_id"] for row in rows]
+        draws = SampleRandom(views, ids)
+        if self.args.windows:
+            places = mask_windows.drawn(rows, draws, self.size)
+            rows = mask_windows.cut(rows, places, self.size, self.args.behind)
+        batch = self.images.collate(rows)
+        masks = torch.from_numpy(np.stack([row["mask"] for row in rows]))
+        if views[0].strength != "none":
+            masks = augment.place_masks(masks, draws, self.images.args)
+        return replace(batch, targets={"labels": masks.to(torch.int64)})
+
+    def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """See `tasks.base.PredictsArrays`; of rows without a view."""
+        import numpy as np
+
+        from tasks.vision import mask_windows
+
+        sizes = np.array([row["size"] for row in rows], np.int64).reshape(-1, 2)
+        windows = spans = None
+        cut: Sequence[Mapping[str, Any]] = rows
+        if self.args.windows:
+            overlap = self.args.window_overlap
+            windows, spans = mask_windows.all_of(sizes, self.size, overlap)
+            every = [rows[i] for i in windows]
+            cut = mask_windows.cut(every, spans, self.size, self.args.behind)
+        batch = self.images.collate_arrays(cut)
+        ids: Any = np.array([row["sample_id"] for row in rows], np.int64)
+        targets: dict[str, Any] = {}
+        if rows and "mask" in rows[0]:
+            labels = np.stack([row["mask"] for row in cut]).astype(np.int64)
+            if windows is not None and spans is not None:
+                mask_windows.count_once(labels, windows, spans)
+            targets = {"labels": labels, "masks": [row["original"] for row in rows]}
+        places: Any = (windows, spans)
+        seen: Any = sizes
+        return Batch(batch.inputs, ids, targets, windows=places[0], spans=places[1], sizes=seen)
+
+    def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
+        """Return the logits of the pixels, float32 [n, classes, h, w]; of many windows a few at a
+        time."""
+        from tasks import arrays
+
+        count = 0 if batch.windows is None else len(batch.windows)
+        if count <= WINDOWS:
+            return super().forward(model, batch)
+        parts = [slice(i, i + WINDOWS) for i in range(0, count, WINDOWS)]
+        batches = [
+            replace(batch, inputs={name: each[part] for name, each in batch.inputs.items()})
+            for part in parts
+        ]
+        logits = [super(Segmentation, self).forward(model, one)["logits"] for one in batches]
+        return {"logits": arrays.module_of(logits[0]).concatenate(logits)}
+
+    def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
+        """Return the cross entropy summed over the pixels that count, and how many these are.
+
+        The Dice loss of a row weighs as much as all its pixels, so that rows count alike however
+        they are cut into batches. Label smoothing after Szegedy et al. 2016, section 7.
+        """
+        import torch.nn.functional as F
+
+        labels = batch.targets["labels"]
+        logits = upsampled(outputs["logits"], labels.shape[1:])
+        terms = F.cross_entropy(
+            logits, labels, ignore_index=IGNORED, reduction="none", label_smoothing=label_smoothing
+        )
+        sums, counts = terms.sum((1, 2)), (labels != IGNORED).sum((1, 2)).float()
+        if self.args.dice_weight:
+            sums = sums + self.args.dice_weight * counts * dice_losses(logits, labels)
+        each = sums.detach()
+        if batch.windows is not None:
+            each = each.new_zeros(len(batch)).index_add(0, batch.windows, each)
+        return Loss(sums.sum(), counts.sum(), {}, each)
+
+    def predict(
+        self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
+    ) -> list[SegmentationPrediction]:
+        """Return the class of each pixel of each image, at the image's own size."""
+        from tasks import arrays
+        from tasks.vision import class_maps
+
+        logits = (self.forward(model, batch) if outputs is None else outputs)["logits"]
+        assert batch.sizes is not None, "images that are predicted have a size"
+        sizes = arrays.to_numpy(batch.sizes).tolist()
+        if batch.windows is None:
+            maps = [
+                class_maps.of_logits(one, *size) for one, size in zip(logits, sizes, strict=True)
+            ]
+            return [SegmentationPrediction(one) for one in maps]
+        assert batch.spans is not None, "windows have places"
+        owners, spans = arrays.to_numpy(batch.windows), arrays.to_numpy(batch.spans)
+        found = []
+        for i, (height, width) in enumerate(sizes):
+            mine = (owners == i).nonzero()[0]
+            windows = [class_maps.at_size(logits[int(j)], self.size) for j in mine]
+            whole = class_maps.stitched(windows, spans[mine], height, width)
+            found.append(SegmentationPrediction(class_maps.of_logits(whole, height, width)))
+        return found
+
+    def references(self, batch: Batch) -> "list[ClassMap]":
+        """Return the true class of each pixel of each image, uint8 [height, width]."""
+        from tasks import arrays
+
+        return [arrays.to_numpy(mask) for mask in batch.targets["masks"]]
+
+    def accumulator(self) -> "SegmentationMetric":
+        """Return an empty accumulator of this task's metrics."""
+        from tasks.metrics.segmentation import SegmentationMetric
+
+        return SegmentationMetric(len(self.labels))
+
+    def update(
+        self, accumulator: "SegmentationMetric", seen: Evaluated[SegmentationPrediction]
+    ) -> None:
+        """Add the predictions of a batch to a metric accumulator."""
+        predictions = [one.classes for one in seen.predictions]
+        accumulator.update(seen.batch.ids.cpu().numpy(), predictions, seen.references)
+
+    def confusion_matrix(self, accumulator: "SegmentationMetric") -> "np.ndarray":
+        """Return the confusion matrix of pixels, int64 [labels, labels]; rows are the truth."""
+        return accumulator.confusion_matrix()
+
+    def errors(self, seen: Evaluated[SegmentationPrediction]) -> "Sequence[WrongPrediction]":
+        """Return the images with wrong pixels: mean loss of a pixel, id, and the commonest
+        confusion, true class and predicted one."""
+        import numpy as np
+
+        assert seen.loss.terms is not None
+        found = []
+        rows = zip(seen.loss.terms.tolist(), seen.batch.ids.tolist(), strict=True)
+        for (loss, row), one, truth in zip(rows, seen.predictions, seen.references, strict=True):
+            wrong = (truth != IGNORED) & (truth != one.classes)
+            if not wrong.any():
+                continue
+            pairs = truth[wrong].astype(np.int64) * 256 + one.classes[wrong]
+            true, said = divmod(int(np.bincount(pairs).argmax()), 256)
+            mean = loss / int((truth != IGNORED).sum())
+            found.append((mean, row, self.labels[true], self.labels[said]))
+        return found
+
+    def show(self, example: Mapping[str, Any], row: int) -> str:
+        """Return an example in one line of a table."""
+        return self.images.show(example, row)
+
+    def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
+        """Draw a row of the features as a picture, under the colours of its mask."""
+        from tasks.vision import class_maps, draw
+
+        image = row["image"]
+        if "mask" in row:
+            image = class_maps.overlay(image, row["mask"], self.table.drawn())
+        draw.image(axes, image)
+
+    def to_json(
+        self, prediction: SegmentationPrediction, top_k: int | None = None
+    ) -> dict[str, Any]:
+        """Return the classes that an image has, those of most pixels first, and the share of its
+        pixels that each has; the first `top_k` of them."""
+        import numpy as np
+
+        pixels = np.bincount(prediction.classes.ravel(), minlength=len(self.labels))
+        order = [int(i) for i in np.argsort(-pixels, kind="stable") if pixels[i]][:top_k]
+        shares = pixels / prediction.classes.size
+        return {
+            "labels": [self.labels[i] for i in order],
+            "shares": [float(shares[i]) for i in order],
+        }
+
+
+def upsampled(logits: "Tensor", size: Sequence[int]) -> "Tensor":
+    """Return logits [n, classes, h, w] of so many pixels, interpolated as transformers' losses do
+    it (bilinear, between centres of pixels)."""
+    import torch.nn.functional as F
+
+    if tuple(logits.shape[2:]) == tuple(size):
+        return logits
+    return F.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
+
+
+def dice_losses(logits: "Tensor", labels: "Tensor") -> "Tensor":
+    """Return 1 less the soft Dice of the classes that a row has, their mean, float32 [n]; 0 of a
+    row without any pixel that counts (Milletari et al. 2016, with probabilities not squared).
+
+    Args:
+        logits: float32 [n, classes, h, w].
+        labels: int64 [n, h, w], `IGNORED` where a pixel does not count.
+    """
+    import torch.nn.functional as F
+
+    counted = (labels != IGNORED).unsqueeze(1)
+    known = labels.masked_fill(~counted[:, 0], 0)
+    truth = F.one_hot(known, logits.shape[1]).movedim(-1, 1) * counted
+    given = logits.softmax(1) * counted
+    both, true, said = ((x).sum((2, 3)) for x in (given * truth, truth, given))
+    present = true > 0
+    losses = (1 - 2 * both / (true + said).clamp_min(1e-6)) * present
+    return losses.sum(1) / present.sum(1).clamp_min(1)

@@ -1,0 +1,209 @@
+"""Images and masks from every place they come from; what does not pair is told with its file."""
+
+import io
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tasks.data.source import DataArgs
+from tasks.errors import UserError
+from tasks.vision import segmentation
+from tasks.vision.segmentation import Args
+
+VALUES = (0, 1, 2)
+
+
+def picture(path: Path, seed: int, kind: str = "image") -> Path:
+    rng = np.random.default_rng(seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "image":
+        Image.fromarray(rng.integers(0, 255, (8, 10, 3), np.uint8)).save(path)
+    else:
+        values = rng.integers(0, len(VALUES), (8, 10)).astype(np.uint8)
+        values[0, :3] = VALUES
+        Image.fromarray(values).save(path)
+    return path
+
+
+def pairs(root: Path, images: str, masks: str, count: int = 4, ending: str = "") -> None:
+    for i in range(count):
+        picture(root / images / f"日 {i}.jpg", i)
+        picture(root / masks / f"日 {i}{ending}.png", i, "mask")
+
+
+def rows_of(root: Path, **args: object) -> dict[str, list[tuple[str, str]]]:
+    """The names of the images and masks of each split."""
+    data = DataArgs(data=str(root), validation_size=0, test_size=0)
+    task, examples = segmentation.from_data(Args(**args), data)  # type: ignore[arg-type]
+    assert task.labels == tuple(map(str, VALUES))
+    return {
+        name: [(Path(row["media"]["path"]).name, Path(row["mask"]["path"]).name) for row in split]
+        for name, split in examples.splits.items()
+    }
+
+
+PAIRED = [(f"日 {i}.jpg", f"日 {i}.png") for i in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        ("images", "masks"),
+        ("img", "ann"),
+        ("JPEGImages", "SegmentationClass"),
+        ("a/Images", "a/labels"),
+    ],
+)
+def test_folders_side_by_side(tmp_path: Path, images: str, masks: str) -> None:
+    pairs(tmp_path, images, masks)
+    assert rows_of(tmp_path) == {"train": PAIRED}
+
+
+@pytest.mark.parametrize("layout", ["{split}/{kind}", "{kind}/{split}"])
+def test_splits_above_or_below(tmp_path: Path, layout: str) -> None:
+    for split in ("train", "val"):
+        images, masks = (layout.format(split=split, kind=kind) for kind in ("images", "masks"))
+        pairs(tmp_path, images, masks)
+    assert rows_of(tmp_path) == {"train": PAIRED, "validation": PAIRED}
+
+
+def test_a_mask_may_say_in_its_name_that_it_is_one(tmp_path: Path) -> None:
+    pairs(tmp_path, "imgs", "masks", ending="_mask")
+    assert rows_of(tmp_path)["train"][0] == ("日 0.jpg", "日 0_mask.png")
+
+
+def test_pascal_vocs_lists_say_the_splits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs(tmp_path, "JPEGImages", "SegmentationClass")
+    lists = tmp_path / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("日 0\n日 1\n")
+    (lists / "val.txt").write_text("日 2\n")
+    (lists / "trainval.txt").write_text("日 0\n日 1\n日 2\n")
+    assert rows_of(tmp_path) == {"train": PAIRED[:2], "validation": PAIRED[2:3]}
+    assert "1 image that no list names, left out" in capsys.readouterr().err
+    (lists / "val.txt").write_text("日 2\n\n日 9\n")
+    with pytest.raises(UserError, match=r"val.txt, line 3: 日 9 has no image with a mask"):
+        rows_of(tmp_path)
+
+
+def test_what_has_no_partner_is_counted_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs(tmp_path, "images", "masks")
+    picture(tmp_path / "images" / "lone.png", 9)
+    picture(tmp_path / "masks" / "other.png", 9, "mask")
+    assert rows_of(tmp_path) == {"train": PAIRED}
+    told = capsys.readouterr().err
+    assert "1 image without a mask, left out; the first is" in told and "lone.png" in told
+    assert "1 mask without an image, left out" in told
+
+
+def test_a_table_names_both(tmp_path: Path) -> None:
+    pairs(tmp_path, "a", "b")
+    lines = [f"a/日 {i}.jpg,b/日 {i}.png" for i in range(4)]
+    (tmp_path / "train.csv").write_text("\n".join(["image,mask", *lines]))
+    assert rows_of(tmp_path / "train.csv") == {"train": PAIRED}
+    (tmp_path / "train.csv").write_text("\n".join(["image,what", *lines]))
+    assert rows_of(tmp_path / "train.csv", mask_column="what") == {"train": PAIRED}
+    (tmp_path / "train.csv").write_text("\n".join(["image,mask", *lines, "a/日 0.jpg,b/none.png"]))
+    with pytest.raises(
+        UserError, match=r"train.csv, line 6, names b/none.png, and there is no such"
+    ):
+        rows_of(tmp_path / "train.csv")
+
+
+def test_parquet_holds_both_and_rows_without_a_mask_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import datasets
+
+    pairs(tmp_path, "a", "b")
+    held = [(tmp_path / "b" / name).read_bytes() for _, name in PAIRED[:3]]
+    columns = {
+        "image": [{"bytes": (tmp_path / "a" / name).read_bytes()} for name, _ in PAIRED],
+        "annotation": [*({"bytes": content} for content in held), None],
+    }
+    features = datasets.Features({name: datasets.Image() for name in columns})
+    (tmp_path / "hub").mkdir()
+    table = datasets.Dataset.from_dict(columns, features)
+    table.to_parquet(tmp_path / "hub" / "train.parquet")
+    data = DataArgs(data=str(tmp_path / "hub"), validation_size=0, test_size=0)
+    task, examples = segmentation.from_data(Args(), data)
+    assert task.labels == ("0", "1", "2")
+    train = examples.splits["train"]
+    assert (train.num_rows, set(train.column_names)) == (3, {"media", "mask"})
+    mask = np.asarray(Image.open(io.BytesIO(train[2]["mask"]["bytes"])))
+    assert mask[0, :3].tolist() == [0, 1, 2]
+    assert "train has 1 image without a mask, left out" in capsys.readouterr().err
+
+
+def test_classes_come_from_a_file_or_from_the_masks(tmp_path: Path) -> None:
+    pairs(tmp_path, "images", "masks")
+    (tmp_path / "classes.txt").write_text("天空\nroad\ncar\ntree\n")
+    data = DataArgs(data=str(tmp_path))
+    assert segmentation.from_data(Args(), data)[0].labels == ("天空", "road", "car", "tree")
+    other = tmp_path.parent / "other.json"
+    other.write_text('{"0": "a", "1": "b", "2": "c"}')
+    assert segmentation.from_data(Args(classes=str(other)), data)[0].labels == ("a", "b", "c")
+    (tmp_path / "classes.csv").write_text("a\n")
+    with pytest.raises(UserError, match=r"classes.txt and classes.csv: say with `classes`"):
+        segmentation.from_data(Args(), data)
+
+
+def test_white_on_black_is_no_mask_without_a_word(tmp_path: Path) -> None:
+    """255 is Pascal VOC's mark of pixels that do not count; many binary masks have it as a
+    class."""
+    pairs(tmp_path, "images", "masks")
+    for file in (tmp_path / "masks").iterdir():
+        Image.fromarray(np.where(np.asarray(Image.open(file)) > 0, 255, 0).astype(np.uint8)).save(
+            file
+        )
+    with pytest.raises(UserError, match=r"hold 0 and 255 alone.*give `ignore_index` -1"):
+        segmentation.from_data(Args(), DataArgs(data=str(tmp_path)))
+    task, _ = segmentation.from_data(Args(ignore_index=-1), DataArgs(data=str(tmp_path)))
+    assert task.labels == ("0", "255")
+
+
+def test_bad_data_is_one_line_with_its_file(tmp_path: Path) -> None:
+    def fault(**args: object) -> str:
+        with pytest.raises(UserError) as caught:
+            task, examples = segmentation.from_data(Args(**args), DataArgs(data=str(root)))  # type: ignore[arg-type]
+            task = task.bind_for_training(processor(), 0)
+            for name, split in examples.splits.items():
+                task.features(split, f"{examples.fingerprint}/{name}")
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    root = tmp_path / "data"
+    pairs(root, "images", "masks", 6)
+    mask = root / "masks" / "日 3.png"
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(mask)
+    assert "日 3.jpg: 10 x 8 pixels, and its mask" in fault()
+    assert f"{mask} has 5 x 4" in fault()
+    Image.fromarray(np.full((8, 10, 3), (1, 2, 3), np.uint8)).save(mask)
+    assert f"the mask {mask}: it is in colours" in fault()
+    mask.write_bytes(b"")
+    assert f"the mask {mask}: empty: 0 bytes" in fault()
+    names = tmp_path / "names.txt"
+    names.write_text("a\nb\n")
+    picture(mask, 3, "mask")
+    assert ".jpg: its mask" in fault(classes=str(names))
+    assert "the number 2 is no class" in fault(classes=str(names))
+    shutil.rmtree(root / "masks")
+    assert "data has images and no masks" in fault()
+    for file in (root / "images").iterdir():
+        file.rename(file.with_stem(file.stem + "x"))
+    pairs(root, "elsewhere", "masks")
+    assert "no mask has the name of an image" in fault()
+
+
+def processor() -> object:
+    """All that a task asks of one."""
+    square = {"height": 8, "width": 8}
+    return SimpleNamespace(size=square, image_mean=[0.5] * 3, image_std=[0.5] * 3)
