@@ -108,7 +108,9 @@ def _aligned(named: dict[str, dict[str, Path]], root: Path) -> "tuple[datasets.D
     import pyarrow as pa
 
     every = [(f"{split}/{name}", path) for split in named for name, path in named[split].items()]
+    paths = [path for _, path in every]
     try:
+        before = list(map(fingerprint.state_of, paths))
         digest = fingerprint.of_files(every)
     except OSError as problem:
         raise UserError(f"{problem.filename} cannot be read: {problem.strerror}") from None
@@ -118,6 +120,8 @@ def _aligned(named: dict[str, dict[str, Path]], root: Path) -> "tuple[datasets.D
         copy = home / f"{split}.arrow"
         if not copy.exists():
             columns = {name: lines_of(path) for name, path in by_name.items()}
+            if list(map(fingerprint.state_of, paths)) != before:  # the digest is of other content
+                raise UserError(f"{root} was written to while it was read: run this again after")
             _must_match(by_name, columns)
             table = {name: pa.array(lines, pa.string()) for name, lines in columns.items()}
             arrow_copy.write(copy, pa.table(table))

@@ -355,10 +355,9 @@ class Seq2Seq(Bindable):
 
         from tasks.nlp.tokenization import pad
 
-        batch = pad(rows, self.pad_token_id).tensors()
         if not rows or "labels" not in rows[0]:
-            cut = torch.tensor([row.get("source_cut", 0) for row in rows])
-            return replace(batch, targets={"source_cut": cut})
+            return self.collate_arrays(rows).tensors()
+        batch = pad(rows, self.pad_token_id).tensors()
         labels = torch.nn.utils.rnn.pad_sequence(
             [torch.tensor(row["labels"]) for row in rows], batch_first=True, padding_value=IGNORED
         )
@@ -369,19 +368,28 @@ class Seq2Seq(Bindable):
         targets = {"labels": labels, **texts}
         return replace(batch, inputs={**batch.inputs, **forced}, targets=targets)
 
+    def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """See `tasks.base.PredictsArrays`; of sources."""
+        import numpy as np
+
+        from tasks.nlp.tokenization import pad
+
+        cut = np.array([row.get("source_cut", 0) for row in rows], np.int64)
+        return replace(pad(rows, self.pad_token_id), targets={"source_cut": cut})
+
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Return teacher-forced logits float32 [b, target tokens, vocabulary].
 
         Of an evaluation, which has labels and no gradient, what they are worth alone; see
         `tasks.nlp.token_losses.measured`. Raises `UserError` where there is no text to force.
         """
-        import torch
-
         if "labels" not in batch.targets and "decoder_input_ids" not in batch.inputs:
             raise UserError(
                 "this model writes its text token by token, so a source alone has no logits: ask "
                 "for its prediction"
             )
+        import torch
+
         if "labels" not in batch.targets or torch.is_grad_enabled():
             return super().forward(model, batch)
         return token_losses.measured(model, batch, len(self.processor))
@@ -400,7 +408,7 @@ class Seq2Seq(Bindable):
         """
         write: WritesTargets | None = getattr(unwrapped(model), "write_targets", None)
         if write is None:
-            raise UserError("this deployment writes no text yet: use `deployment` eager")
+            raise UserError("this deployment writes no text: use `deployment` eager or onnx")
         sources = {name: batch.inputs[name] for name in ("input_ids", "attention_mask")}
         limit = self.new_tokens or self.longest_text
         cut = batch.targets.get("source_cut")

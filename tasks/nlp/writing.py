@@ -178,6 +178,10 @@ class GrowingText:
         self._decode, self._stop, self._limit = decode, tuple(stop), limit
         self._ids: list[int] = []
         self._whole = ""
+        self._read = ""
+        """the text up to the border, which ends with whole characters"""
+        self._before, self._border = 0, 0
+        """tokens before the border before, and before the border"""
 
     @property
     def text(self) -> str:
@@ -185,7 +189,7 @@ class GrowingText:
         yet, and what a text of `stop` may begin with, are held back until the next tokens tell."""
         if self.finish_reason is not None:
             return self._whole
-        sure = self._decode(self._ids).rstrip(INCOMPLETE)
+        sure = self._grown().rstrip(INCOMPLETE)
         return sure[: len(sure) - _held(sure, self._stop)]
 
     def add(self, token: int | None) -> None:
@@ -196,12 +200,29 @@ class GrowingText:
             self._end("stop")
             return
         self._ids.append(token)
-        text = self._decode(self._ids) if self._stop else ""
-        ends = [place for stop in self._stop if (place := text.find(stop)) >= 0]
+        begin = len(self._read) - max(map(len, self._stop), default=0)  # what is new begins there
+        text = self._grown() if self._stop else ""
+        ends = [place for stop in self._stop if (place := text.find(stop, max(0, begin))) >= 0]
         if ends:
             self._whole, self.finish_reason = text[: min(ends)], "stop"
         elif len(self._ids) >= self._limit:
             self._end("length")
+
+    def _grown(self) -> str:
+        """Return the text so far.
+
+        Only the tokens behind the border before are decoded: of a long text all of them again at
+        each token would take a time that grows with its square. How the first of a text is decoded
+        may differ, so what is new is told beside the tokens before it.
+        """
+        before = self._decode(self._ids[self._before : self._border])
+        now = self._decode(self._ids[self._before :])
+        if not now.startswith(before):
+            return self._decode(self._ids)
+        text = self._read + now[len(before) :]
+        if len(now) > len(before) and not now.endswith(INCOMPLETE):
+            self._read, self._before, self._border = text, self._border, len(self._ids)
+        return text
 
     def _end(self, reason: Reason) -> None:
         self._whole, self.finish_reason = self._decode(self._ids), reason

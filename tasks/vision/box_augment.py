@@ -10,15 +10,15 @@ Reflected padding would show objects that have no box: `padding` is to be "zeros
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from tasks.bounds import Bounded, Bounds, Share
 from tasks.randomness import SampleRandom
 from tasks.vision import augment, geometry
 from tasks.vision.augment_args import AugmentArgs
+from tasks.vision.box_args import BoxAugmentArgs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,18 +31,6 @@ PARTNERS = 3
 """Other images in a mosaic."""
 _CENTRE = 0.3, 0.7  # where the four images of a mosaic meet, as shares of the sides
 _LEAST_SIDE = 2.0  # pixels of a box that is still worth finding
-
-
-@dataclass(frozen=True)
-class BoxAugmentArgs(Bounded):
-    """How training images with boxes are varied besides, anew in every epoch."""
-
-    mosaic: Share = 0.0
-    """share of images that are put together with three others, a quarter of the area each"""
-    zoom_out: Annotated[float, Bounds(1, 8)] = 1.0
-    """largest factor by which an image is made smaller, with black around it; 1 is off"""
-    least_visible: Share = 0.25
-    """share of an object's box that must be left in the image, or the object is dropped"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,10 +117,13 @@ def _placed(
     more: BoxAugmentArgs,
     window: Window | None = None,
 ) -> Pictured:
-    """A sample that was warped to an image, without the objects of which too little is left."""
+    """A sample that was warped to an image, without the objects of which too little is left.
+
+    What is left of a crowd stays, however small a share: there are things in it, and no background.
+    """
     height, width = sample.image.shape[:2]
     boxes, visible = place_boxes(sample.boxes, place, (height, width), window)
-    enough = (visible > 0) & (visible >= more.least_visible)
+    enough = (visible > 0) & ((visible >= more.least_visible) | sample.crowd)
     enough &= (boxes[:, 2:] - boxes[:, :2] >= _LEAST_SIDE).all(1)
     return Pictured(image, boxes[enough], sample.labels[enough], sample.crowd[enough])
 

@@ -15,8 +15,8 @@ from tasks.media import files as media_files
 from tasks.media import rows as media_rows
 from tasks.media.parquet import schema_of
 from tasks.vision import box_tables, coco, voc, yolo
+from tasks.vision.box_args import BoxFormat
 from tasks.vision.box_rows import Annotations
-from tasks.vision.box_tables import BoxFormat
 from tasks.vision.embedded import scenes
 from tasks.vision.images import IMAGE
 

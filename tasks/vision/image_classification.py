@@ -168,21 +168,13 @@ class ImageClassification(Classification):
             raise UserError(f"`mixup` wants one label an image, and this is {self.problem_type}")
         return replace(
             self,
-            args=replace(self.args.resolved(processor), hflip=self._flips()),
+            args=replace(self.args.resolved(processor), hflip=flips(self.args, self.classes)),
             size=side_of(processor),
             mean=tuple(processor.image_mean),
             std=tuple(processor.image_std),
             channels=getattr(processor, "num_channels", 3),
             processor=processor,
         )
-
-    def _flips(self) -> Literal["on", "off"]:
-        """Mirrored digits and letters are no digits and letters; most other things stay what they
-        are."""
-        if self.args.hflip != "auto":
-            return self.args.hflip
-        glyphs = all(len(name) == 1 or name.isdigit() for name in self.classes)
-        return "off" if glyphs else "on"
 
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """The images of one split, decoded and resized, in memory where they fit."""
@@ -272,7 +264,8 @@ class ImageClassification(Classification):
         from tasks.vision.pixels import luma
 
         view = rows[0].get("view") if rows else None
-        if view is None or view.strength == "none":
+        is_still = view is not None and view.strength == "standard" and self.args.changes_nothing
+        if view is None or view.strength == "none" or is_still:
             return self.collate_arrays(rows).tensors()
         ids = torch.tensor([row["sample_id"] for row in rows])
         pixels, more = self._augmented(rows, [row["view"] for row in rows])
@@ -289,7 +282,7 @@ class ImageClassification(Classification):
         return Batch(inputs, ids, targets)
 
     def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
-        """See `tasks.base.PredictsArrays`; of rows without a view that augments."""
+        """See `tasks.base.PredictsArrays`; of rows without a view that changes them."""
         import numpy as np
 
         from tasks.vision.pixels import normalised
@@ -330,8 +323,9 @@ class ImageClassification(Classification):
 
         how = {"weak": augment.weak, "strong": augment.strong, "standard": augment.augment}
         parts = {}
+        channels_of = [row["image"].shape[2] for row in rows]
         for channels in (1, 3):
-            places = [i for i, row in enumerate(rows) if row["image"].shape[2] == channels]
+            places = [i for i, count in enumerate(channels_of) if count == channels]
             if places:
                 draws = SampleRandom(
                     [views[i] for i in places], [rows[i]["sample_id"] for i in places]
@@ -379,6 +373,15 @@ def _cut(share: float, args: Args) -> str:
     return f"{share:.1%} of the values lie outside {low:,g} to {high:,g}, and are cut"
 
 
+def flips(args: AugmentArgs, classes: Sequence[str]) -> Literal["on", "off"]:
+    """Return whether images are mirrored: digits and letters would be none, most other things stay
+    what they are."""
+    if args.hflip != "auto":
+        return args.hflip
+    glyphs = all(len(name) == 1 or name.isdigit() for name in classes)
+    return "off" if glyphs else "on"
+
+
 def stack(images: "Sequence[np.ndarray]") -> "Tensor":
     """Images uint8 [height, width, 1 or 3] as one tensor [b, channels, height, width]; grey ones
     become colour where any other is."""
@@ -390,7 +393,10 @@ def stack(images: "Sequence[np.ndarray]") -> "Tensor":
         x if x.shape[2] == channels else np.broadcast_to(x, (*x.shape[:2], channels))
         for x in images
     ]
-    return torch.from_numpy(np.stack(same)).permute(0, 3, 1, 2)
+    height, width = images[0].shape[:2]
+    # rows below one another: `np.stack` adds an axis to each image first, which takes longer
+    whole = np.concatenate(same).reshape(len(same), height, width, channels)
+    return torch.from_numpy(whole).permute(0, 3, 1, 2)
 
 
 class ImageFeatures(Viewed):

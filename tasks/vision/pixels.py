@@ -145,15 +145,25 @@ def fit(image: Pixels, size: int, mode: ResizeMode, background: Colour) -> Pixel
         return resize(image, size, size)
     if mode == "crop":
         return _crop(image, size)
-    longer = max(height, width)
-    height, width = (max(1, side * size // longer) for side in (height, width))
+    height, width, top, left = inner_part(height, width, size)
     inner = resize(image, height, width)
     colours = 1 if inner.shape[2] == 1 and len(set(background)) == 1 else 3
     square = np.empty((size, size, colours), np.uint8)
     square[:] = background[:colours]
-    top, left = (size - height) // 2, (size - width) // 2
     square[top : top + height, left : left + width] = inner
     return square
+
+
+def inner_part(height: int, width: int, size: int) -> tuple[int, int, int, int]:
+    """Return height, width, top and left of an image within the square that "pad" makes of it.
+
+    Args:
+        height, width: of the image.
+        size: side of the square.
+    """
+    longer = max(height, width)
+    rows, columns = (max(1, side * size // longer) for side in (height, width))
+    return rows, columns, (size - rows) // 2, (size - columns) // 2
 
 
 def _crop(image: Pixels, size: int) -> Pixels:
@@ -197,8 +207,11 @@ def normalised(
     grey = all(image.shape[2] == 1 for image in images) and len({*mean}) == len({*std}) == 1
     channels = 1 if grey else 3
     made = np.empty((len(images), height, width, channels), np.float32)
-    for place, image in zip(made, images, strict=True):
-        place[...] = image
+    if all(image.shape[2] == channels for image in images):
+        np.concatenate(images, out=made.reshape(-1, width, channels))  # no loop over small images
+    else:
+        for place, image in zip(made, images, strict=True):
+            place[...] = image
     rows = made.reshape(-1, width * channels)  # long rows: numpy is slow where the last axis is 3
     rows /= np.float32(255)
     rows -= np.tile(np.asarray(mean[:channels], np.float32), width)

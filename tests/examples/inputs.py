@@ -4,7 +4,7 @@ import csv
 import gzip
 import shutil
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle, islice, product
 from pathlib import Path
 
@@ -27,6 +27,7 @@ def write(folder: Path) -> None:
     _csv(folder / "IMDB Dataset.csv", ("review", "sentiment"), rows)
     _put(folder / "book.txt", "\n\n".join(text for text, _ in rows).encode())
     _csv(folder / "sentences.csv", ("en", "fr"), _sentences())
+    _csv(folder / "houses.csv", ("rooms", "built", "city", "price", "rent"), _houses())
     write_pth(folder / "model.pth")
 
 
@@ -41,7 +42,19 @@ def _sentences() -> list[tuple[str, str]]:
     ]
 
 
-def _csv(path: Path, header: tuple[str, ...], rows: list[tuple[str, str]]) -> None:
+def _houses() -> list[tuple[str, ...]]:
+    """Return houses: two numbers and a category, and two numbers that follow from them."""
+    cities = {"Lyon": 90, "Paris": 240, "Nantes": 110}
+    rows = [
+        (rooms, built, city, rooms * worth + built - 1900, rooms * worth // 20)
+        for rooms, built, (city, worth) in product(
+            range(1, 8), range(1900, 2020, 12), cities.items()
+        )
+    ]
+    return [tuple(map(str, row)) for row in rows]
+
+
+def _csv(path: Path, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *rows])
 

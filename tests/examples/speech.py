@@ -43,6 +43,21 @@ EXAMPLES = (
     Example(
         "wavenet",
         "WaveNet as a recognizer of 28 symbols",
-        lacks="a network of dilated causal convolutions.",
+        "gated convolutions whose dilations double, and letters, the blank and the apostrophe.",
+        commands=(
+            Command(
+                "python -m zoo.speech.stream_ctc finetune --data prompts --num_layers 16 "
+                "--kernel_size 2 --cycle 8 --output_dir runs/wavenet",
+                "--hidden_size 16 --max_steps 2",
+                prints=(WER,),
+                leaves=(("config.json", "cycle", 8),),
+            ),
+            Command(
+                "python -m zoo.speech.stream_ctc predict runs/wavenet --audio prompts/test/000.wav",
+                prints=(r'"text": "',),
+            ),
+        ),
+        ours="The symbols are those of the transcriptions. It hears nothing that comes later, so "
+        "its stream is its offline text.",
     ),
 )

@@ -43,7 +43,27 @@ EXAMPLES = (
     Example(
         "mlp",
         "An MLP 784-128-10 on MNIST; regression by two layers, with several outputs",
-        lacks="networks of linear layers alone, and tables of numbers as inputs.",
+        commands=(
+            Command(
+                "python -m zoo.vision.mlp_cls finetune --data MNIST/raw --hidden_sizes 128 "
+                "--output_dir runs/mlp",
+                "--max_steps 4",
+                prints=(ACCURACY,),
+                leaves=(("config.json", "hidden_sizes", [128]),),
+            ),
+            Command(
+                "python -m zoo.tabular.mlp_tab finetune --data houses.csv "
+                "--label_column price,rent --hidden_sizes 64 --output_dir runs/houses",
+                "--max_steps 4",
+                prints=(r"^mse +\d",),
+                leaves=(("config.json", "hidden_sizes", [64]),),
+            ),
+            Command(
+                "python -m zoo.tabular.mlp_tab predict runs/houses --file houses.csv",
+                prints=(r'"price": ',),
+            ),
+        ),
+        ours="All other columns of a table are inputs, numbers and categories as they are found.",
     ),
     Example(
         "resnet_all",

@@ -18,7 +18,6 @@ ONE_SIZE_IN_XNNPACK = Obstacle("`aten.convolution`", "Propagating input shapes f
 BATCH_OF_EXECUTORCH = Obstacle("`aten.sum`", "operator aten::sum.IntList_out")
 ONLY_IN_ONNX = Obstacle("encoder and decoder with a cache", "no encoder and decoder with a cache")
 ONE_IN_ONNX = Obstacle("a model with a cache", "no model with a cache")
-NOT_YET = Obstacle("a cache of keys and values", "no verb 'export'")
 
 EXCEPTIONS: dict[tuple[str, str], Obstacle] = {
     ("rnn_cls", "aoti"): NO_SCAN_IN_INDUCTOR,
@@ -33,11 +32,8 @@ EXCEPTIONS: dict[tuple[str, str], Obstacle] = {
         for runtime in ("pt2", "aoti", "executorch", "torchscript", "openvino")
     },
     **{
-        ("t5_seq2seq", runtime): NOT_YET
-        for runtime in ("onnx", "pt2", "aoti", "executorch", "torchscript", "openvino")
-    },
-    **{
-        ("whisper_asr", runtime): ONLY_IN_ONNX
+        (model, runtime): ONLY_IN_ONNX
+        for model in ("t5_seq2seq", "whisper_asr")
         for runtime in ("pt2", "aoti", "executorch", "torchscript", "openvino")
     },
 }

@@ -27,7 +27,10 @@ KINDS = {
         "mean": "embedding",
         "log_variance": "regression",
     },
-    "whisper_asr": {"logits": "logits", "encoder_last_hidden_state": "hidden_state"},
+    **{
+        name: {"logits": "logits", "encoder_last_hidden_state": "hidden_state"}
+        for name in ("t5_seq2seq", "whisper_asr")
+    },
 }
 """What the outputs of a model are, where it has not logits alone."""
 CELLS = [

@@ -310,7 +310,7 @@ def _reads(**changes: Any) -> Callable[[pytest.MonkeyPatch, Path], None]:
         else:
             wrong = {name: change(getattr(special, name)) for name, change in changes.items()}
             special = dataclasses.replace(special, **wrong)
-        patch.setattr(decoding, "read", lambda folder: (special, wanted))
+        patch.setattr(onnx_generation, "from_config", lambda *given, **more: (special, wanted))
 
     return damage
 

@@ -51,6 +51,13 @@ class EvaluateArgs(Bounded):
     """what to do about an image or sound that can't be read; by default as in training"""
     mistakes: CountOrZero = 10
     """how many of the worst mistakes to list; 0 for none"""
+    features: Path | None = None
+    """checkpoint of a classifier of images: FID and KID, in its features, of pictures that the
+    model makes, against real ones; beside them those of other real images, and of noise"""
+    samples: Annotated[int, Bounds(1, 10_000)] | None = None
+    """pictures to make for `features`; by default half as many as the split has images"""
+    seed: Seed | None = None
+    """of these pictures; 0 by default"""
     json: bool = False
     """print one line of JSON instead of tables: metrics, classes or numbers, and what one constant
     answer is worth; no pictures are drawn"""
@@ -148,8 +155,8 @@ class QuantizeArgs(Bounded):
     checkpoint: tyro.conf.Positional[Path]
     """folder of the checkpoint"""
     max_drop: MaxDrop = 0.005
-    """most that the task's main metric may lose on the validation split, absolute; of bits per byte
-    as a share of them"""
+    """most that the task's main metric may lose on the validation split, absolute (of chrF points
+    of 100); of bits per byte as a share of them"""
     min_speedup: Positive = 1.2
     """least speedup over eager fp32, on the same threads; the whole interval must reach it"""
     batch_size: Count = 1

@@ -9,9 +9,10 @@ over random and real inputs, over a sweep of sizes, for rows alone and among oth
 off than `zoo.deploy.parity` allows is refused (exit code 1), and nothing is put in place.
 
 Artifacts lie in `runs/bert_cls/artifacts/`, each with the manifest of `transformers.exporters`
-(`export.json`). An ONNX file works without the weights and without this project. Whisper becomes an
-encoder and a decoder with its cache, gpt_lm one program with its cache; they must write token for
-token what `generate` of the checkpoint writes: alone, in a batch, by beams, up to the longest text.
+(`export.json`). An ONNX file works without the weights and without this project. whisper_asr and
+t5_seq2seq become an encoder and a decoder with its cache, gpt_lm one program with its cache; they
+must write token for token what `generate` of the checkpoint writes: alone, in a batch, of texts by
+beams and up to the longest one too.
 TorchScript, `.pt2` and AOTInductor programs are code: they run only on the machine that exported
 them. `onnx`, `openvino`, `executorch` and `tensorrt` are extras of the package; `tensorrt` has not
 run yet.
@@ -27,10 +28,8 @@ What can't be exported, and the operator that stands in the way (a test keeps th
         or length varies, not both.
     conformer_ctc: not to executorch
         `aten.sum` of the mask: the batch has become a constant in the checks of its lowering.
-    whisper_asr: not to openvino, pt2, aoti, executorch, torchscript, tensorrt
+    t5_seq2seq, whisper_asr: not to openvino, pt2, aoti, executorch, torchscript, tensorrt
         encoder and decoder with a cache are written for ONNX Runtime alone.
     gpt_lm: not to openvino, pt2, aoti, executorch, torchscript, tensorrt
         a decoder is one program, a model with a cache, which is written for ONNX Runtime alone.
-    t5_seq2seq: not to onnx, openvino, pt2, aoti, executorch, torchscript, tensorrt
-        a cache of keys and values that grows with the prompt is not written for any of them yet.
 """

@@ -1,9 +1,9 @@
 """The proof of what generates text: token for token what transformers' `generate` gives of the fp32
 source.
 
-An encoder-decoder writes about its inputs, as its generation config says. A decoder goes on with
-prompts: each alone, and all in a batch, padded on the left; greedily and by beams; and one up to
-the longest text that the checkpoint takes.
+An encoder-decoder writes about sounds as its generation config says. One of texts writes from
+sources, and a decoder goes on with prompts: each alone, and all in a batch, padded; greedily and by
+beams; and one up to the longest text that the checkpoint takes.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from tasks.base import Batch
 from tasks.errors import foreign
 from zoo.generation.decoding import Decoding, SpecialTokens
 from zoo.generation.generate import sequences
+from zoo.generation.target_writer import TargetWriter
 from zoo.generation.writer import TokenWriter, left_padded
 from zoo.runtimes.stages import GenerativeRunner
 
@@ -103,25 +104,70 @@ def prove_prompts(
     limit = min(NEW_TOKENS, longest - max(map(len, prompts)))
     with _plain_config(model) as (ends, pad):
         special = SpecialTokens(ends, pad)
-        for beams in (1, BEAMS):
-            decoding = Decoding(max_new_tokens=limit, num_beams=beams)
-            for chosen in (*([one] for one in prompts), prompts):
-                _compare_prompts(proof, writer, model, chosen, special, decoding)
+        _compare_all(proof, writer, model, prompts, special, limit)
         last = (prompts[-1] * longest)[: longest - limit]
         decoding = Decoding().fixed_length(limit)
-        _compare_prompts(proof, writer, model, [last], special, decoding)
+        _compare_texts(proof, writer, model, [last], special, decoding)
 
 
-def _compare_prompts(
+def prove_sources(
     proof: "Proof",
-    writer: TokenWriter,
+    writer: TargetWriter,
     model: Any,
-    prompts: Sequence[Sequence[int]],
+    longest: int,
+    longest_text: int,
+    real: Iterable[Batch],
+) -> None:
+    """Compares what is written from sources; what differs is a fault.
+
+    Args:
+        model: the source, on the processor, whose generation config names the special tokens.
+        longest: tokens of a source at most.
+        longest_text: tokens of what is written at most.
+        real: sources, padded on the right; where there are none, they are drawn.
+    """
+    known = (
+        ids[mask != 0].tolist()
+        for batch in real
+        for ids, mask in zip(batch.inputs["input_ids"], batch.inputs["attention_mask"], strict=True)
+    )
+    sources = list(itertools.islice(known, PROMPTS)) or _drawn(model, longest)
+    special = writer.special_tokens()
+    _compare_all(proof, writer, model, sources, special, min(NEW_TOKENS, longest_text))
+    last = (max(sources, key=len) * longest)[:longest]
+    decoding = Decoding().fixed_length(longest_text)
+    _compare_texts(proof, writer, model, [last], special, decoding)
+
+
+def _compare_all(
+    proof: "Proof",
+    writer: TokenWriter | TargetWriter,
+    model: Any,
+    given: Sequence[Sequence[int]],
+    special: SpecialTokens,
+    limit: int,
+) -> None:
+    """Compare texts of so many tokens at most, each alone and all in a batch, greedily and by
+    beams."""
+    for beams in (1, BEAMS):
+        decoding = Decoding(max_new_tokens=limit, num_beams=beams)
+        for chosen in (*([one] for one in given), given):
+            _compare_texts(proof, writer, model, chosen, special, decoding)
+
+
+def _compare_texts(
+    proof: "Proof",
+    writer: TokenWriter | TargetWriter,
+    model: Any,
+    given: Sequence[Sequence[int]],
     special: SpecialTokens,
     decoding: Decoding,
 ) -> None:
-    inputs = left_padded(prompts, special.pad)
-    place = f"batch {len(prompts)}, {inputs['input_ids'].shape[1]} tokens"
+    """Compare texts behind prompts, or from sources where the special tokens have the prefix of an
+    encoder-decoder."""
+    inputs = (right_padded if special.prefix else left_padded)(given, special.pad)
+    begin = len(special.prefix) or inputs["input_ids"].shape[1]
+    place = f"batch {len(given)}, {inputs['input_ids'].shape[1]} tokens"
     place += f", {decoding.num_beams} beams" if decoding.num_beams > 1 else ""
     with torch.inference_mode():
         tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
@@ -129,23 +175,32 @@ def _compare_prompts(
             name: getattr(decoding, name)
             for name in ("max_new_tokens", "min_new_tokens", "num_beams")
         }
-        theirs = _of_transformers(model, **tensors, **settings)[:, inputs["input_ids"].shape[1] :]
+        theirs = _of_transformers(model, **tensors, **settings)[:, begin:]
     try:
         ours = sequences(writer.make_runner(special, decoding), inputs)
     except Exception as error:  # each runtime has its own
         proof.faults.append(f"{place}: {foreign(error).strip()[:200] or type(error).__name__}")
         return
     stops = {*special.eos, special.pad}
-    for prompt, mine, its in zip(prompts, ours.tolist(), theirs.tolist(), strict=True):
+    for one, mine, its in zip(given, ours.tolist(), theirs.tolist(), strict=True):
         mine, its = _until(mine, stops), _until(its, stops)
         proof.tokens += len(its)
-        if (fault := difference(mine, its)) and not _is_tie(model, prompt, mine, its, decoding):
-            proof.faults.append(f"a prompt ({place}) is gone on with otherwise: {fault}")
+        fault = difference(mine, its)
+        if fault and not _is_tie(model, one, mine, its, decoding, special.prefix):
+            wrong = f"a prompt ({place}) is gone on with"
+            if special.prefix:
+                wrong = f"a text from a source ({place}) is written"
+            proof.faults.append(f"{wrong} otherwise: {fault}")
             return
 
 
 def _is_tie(
-    model: Any, prompt: Sequence[int], ours: list[int], theirs: list[int], decoding: Decoding
+    model: Any,
+    given: Sequence[int],
+    ours: list[int],
+    theirs: list[int],
+    decoding: Decoding,
+    prefix: Sequence[int] = (),
 ) -> bool:
     """Return whether the source finds both texts as likely as each other: of greedy ones up to the
     first token that differs, of beams the whole of them."""
@@ -157,18 +212,24 @@ def _is_tie(
         if place == min(len(ours), len(theirs)):
             return False
         ours, theirs = ours[: place + 1], theirs[: place + 1]
-    return (
-        len(ours) == len(theirs)
-        and abs(_log_probability(model, prompt, ours) - _log_probability(model, prompt, theirs))
-        < CLOSE
-    )
+    if len(ours) != len(theirs):
+        return False
+    mine, its = (_log_probability(model, given, text, prefix) for text in (ours, theirs))
+    return abs(mine - its) < CLOSE
 
 
-def _log_probability(model: Any, prompt: Sequence[int], text: Sequence[int]) -> float:
-    """Return the log probability of a text behind a prompt, in nats."""
-    ids = torch.tensor([[*prompt, *text]])
+def _log_probability(
+    model: Any, given: Sequence[int], text: Sequence[int], prefix: Sequence[int]
+) -> float:
+    """Return the log probability of a text behind a prompt, or from a source where it has the
+    prefix of an encoder-decoder, in nats."""
+    begin = prefix or given
+    ids = torch.tensor([[*begin, *text]])
     with torch.inference_mode():
-        logits = model(input_ids=ids).logits[0, len(prompt) - 1 : -1].double()
+        inputs = {"input_ids": ids}
+        if prefix:
+            inputs = {"input_ids": torch.tensor([given]), "decoder_input_ids": ids}
+        logits = model(**inputs).logits[0, len(begin) - 1 : -1].double()
     own = logits.log_softmax(-1).gather(1, torch.tensor(text)[:, None])
     return float(own.sum())
 
@@ -220,6 +281,12 @@ def difference(ours: Sequence[int], theirs: Sequence[int]) -> str | None:
 def _text(rows: np.ndarray, pad: int) -> list[list[int]]:
     """Return each row's tokens without the padding."""
     return [row[: np.flatnonzero(row != pad).max(initial=-1) + 1].tolist() for row in rows]
+
+
+def right_padded(sources: Sequence[Sequence[int]], pad: int) -> dict[str, np.ndarray]:
+    """Return input_ids and attention_mask int64 [sources, n] of sources, padded at the end."""
+    turned = left_padded([source[::-1] for source in sources], pad)
+    return {name: array[:, ::-1].copy() for name, array in turned.items()}
 
 
 def _until(row: list[int], stops: set[int]) -> list[int]:

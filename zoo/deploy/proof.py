@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from tasks.base import Batch, Task
+from tasks.base import Batch, Generates, Task
 from tasks.errors import UserError, foreign
 from zoo.deploy import generation_proof, parity
 from zoo.deploy.parity import Difference
@@ -163,7 +163,7 @@ def prove(
     source = ReferenceModel(model, runner.signature.outputs)
     stepwise = None
     if isinstance(runner, GenerativeRunner):
-        _prove_texts(proof, runner, model, modality, real_batches(task, rows), seed)
+        _prove_texts(proof, runner, model, modality, task, rows, seed)
         stepwise = runner.step_by_step()
     for sizes in sweep(runner.signature, modality.axis):
         inputs = modality.random_inputs(runner.signature, sizes, model, seed)
@@ -186,17 +186,26 @@ def _prove_texts(
     runner: GenerativeRunner,
     model: "nn.Module",
     modality: "Modality",
-    real: Iterator[Batch],
+    task: Task,
+    rows: Rows,
     seed: int,
 ) -> None:
     """Compares texts, of numerics that are the source's: what rounds more writes other ones, and
     its logits tell whether it is sound."""
     if parity.tolerance_of(runner.deployment.numerics).multiple is None:
         return
+    real = real_batches(task, rows)
     if (writer := runner.writer()) is not None:
         longest = runner.signature.limits[modality.axis][1]
         assert longest is not None, "a text has an end"
         generation_proof.prove_prompts(proof, writer, model, longest, real)
+        return
+    if (targets := runner.target_writer()) is not None:
+        assert isinstance(task, Generates), "its models write texts"
+        longest = runner.signature.limits[modality.axis][1]
+        assert longest is not None, "a source has an end"
+        sizes = longest, task.longest_text
+        generation_proof.prove_sources(proof, targets, model, *sizes, real)
         return
     smallest = ({"batch": batch, modality.axis: 1} for batch in BATCHES)
     drawn = (modality.random_inputs(runner.signature, sizes, model, seed) for sizes in smallest)

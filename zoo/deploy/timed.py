@@ -128,14 +128,20 @@ def call(
 def _writing(
     runner: "Runner", prompts: Mapping[str, np.ndarray], new_tokens: int
 ) -> Callable[[], Any]:
-    """Return what writes so many tokens behind prompts that are not padded, whatever they say."""
+    """Return what writes so many tokens behind prompts, or from sources, that are not padded,
+    whatever they say."""
     from zoo.generation.decoding import Decoding, SpecialTokens
     from zoo.generation.generate import sequences
-    from zoo.runtimes.stages import writer_of
+    from zoo.runtimes.stages import target_writer_of, writer_of
 
+    decoding = Decoding().fixed_length(new_tokens)
+    if (targets := target_writer_of(runner)) is not None:
+        prefix = targets.special_tokens().prefix
+        from_sources = targets.make_runner(SpecialTokens((), pad=0, prefix=prefix), decoding)
+        sources = {name: prompts[name] for name in ("input_ids", "attention_mask")}
+        return lambda: sequences(from_sources, sources, decoding)
     writer = writer_of(runner)
     if writer is None:
         raise UserError(f"{runner.deployment} writes no text: eager and onnx do")
-    decoding = Decoding().fixed_length(new_tokens)
     made = writer.make_runner(SpecialTokens(eos=(), pad=0), decoding)
     return lambda: sequences(made, prompts, decoding)

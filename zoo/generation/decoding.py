@@ -133,6 +133,8 @@ class SpecialTokens:
     """those that are never generated"""
     begin_suppress_tokens: tuple[int, ...] = ()
     """those that are not generated first"""
+    forced_first: int | None = None
+    """the one that is generated first, whatever its score"""
 
 
 def combined(own: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,12 +153,12 @@ def combined(own: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]
     return {name: value for name, value in own.items() if name not in left_out} | dict(asked)
 
 
-def read(folder: Path, has_encoder: bool = True) -> tuple[SpecialTokens, Decoding]:
-    """Return what the `generation_config.json` of an exported model says.
+def read(folder: Path) -> tuple[SpecialTokens, Decoding]:
+    """Return what the `generation_config.json` of an exported encoder-decoder says.
 
     Raises `UserError` as `from_config` does.
     """
-    return from_config(read_config(folder), folder / FILE, has_encoder)
+    return from_config(read_config(folder), folder / FILE)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from tasks.errors import UserError
 from zoo.generation.decoding import Decoding, SpecialTokens, from_config
 from zoo.generation.growing_cache import GrowingLayer, let_grow
 from zoo.generation.session import Ids, Session
+from zoo.generation.target_writer import TargetWriter
 from zoo.generation.writer import TokenWriter
 from zoo.machine.memory import available_memory
 
 
 class NetworkDecoder:
-    """A PyTorch network as a `zoo.generation.session.Generative`; its inputs are tensors.
+    """A PyTorch network as a `zoo.generation.session.Generative`.
 
     An encoder-decoder is given the inputs of its encoder, with an `attention_mask` where it takes
     one; a decoder `input_ids` int64 [rows, n] and, where rows are padded on the left,
@@ -39,8 +40,11 @@ class NetworkDecoder:
         where = f"the generation config of {type(model).__name__}"
         return cls(model, *from_config(config, where, model.config.is_encoder_decoder))
 
-    def start(self, inputs: Mapping[str, Tensor]) -> Session:
-        """Start a session from prompts or encoder inputs (`Generative.start`)."""
+    def start(self, inputs: Mapping[str, Any]) -> Session:
+        """Start a session from prompts or encoder inputs, arrays or tensors
+        (`Generative.start`)."""
+        device = self.model.device
+        inputs = {name: torch.as_tensor(each, device=device) for name, each in inputs.items()}
         rows = len(next(iter(inputs.values())))
         state: dict[str, Any] = {"past_key_values": None}
         if "attention_mask" in inputs:
@@ -179,6 +183,23 @@ class PromptWriter(TokenWriter):
         return available_memory(self.model.device)
 
 
+class NetworkTargetWriter(TargetWriter):
+    """Writes texts from sources by a network that keeps keys and values."""
+
+    def __init__(self, model: Any) -> None:
+        """Take an encoder-decoder of transformers."""
+        self.model = model
+
+    def own_config(self) -> dict[str, Any]:
+        """Return the fields of the network's generation config that differ from the usual ones."""
+        config: dict[str, Any] = self.model.generation_config.to_diff_dict()
+        return config
+
+    def make_runner(self, special_tokens: SpecialTokens, decoding: Decoding) -> NetworkDecoder:
+        """Return what generates, with these special tokens; see `TargetWriter`."""
+        return NetworkDecoder(self.model, special_tokens, decoding)
+
+
 class _WithinContext(NetworkDecoder):
     """A decoder with learned positions, whose rows may end at different steps: one that has ended
     is computed beside the others, and nobody reads what comes of it beyond the last position."""
@@ -188,11 +209,6 @@ class _WithinContext(NetworkDecoder):
     ) -> None:
         super().__init__(model, special_tokens, decoding)
         self.context = context
-
-    def start(self, inputs: Mapping[str, Any]) -> Session:
-        """Start a session from prompts, arrays or tensors (`Generative.start`)."""
-        device = self.model.device
-        return super().start({k: torch.as_tensor(v, device=device) for k, v in inputs.items()})
 
     def _places(self, session: Session) -> Tensor:
         return super()._places(session).clamp(max=self.context - 1)

@@ -72,10 +72,17 @@ class Suppression:
         self._first_endless = known(*never, *first, *self.ends)
         self._may_ban_all = decoding.no_repeat_ngram_size > 0 or decoding.constraint is not None
         self._ends = known(*self.ends)
+        self._forced_first = special.forced_first
 
     def __call__(self, scores: Any, position: int) -> Any:
         """Return scores [rows, vocabulary] for the token at `position`; a numpy array is
         changed."""
+        if position == 0 and self._forced_first is not None:
+            if not isinstance(scores, np.ndarray):
+                scores = scores.clone()
+            scores[:] = -np.inf
+            scores[:, self._forced_first] = 0
+            return scores
         if position < self.min_new_tokens:
             banned = self._later_endless if position else self._first_endless
         else:

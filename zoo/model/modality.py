@@ -69,6 +69,14 @@ class Modality(ABC):
     def bounds(self, task: "Task", model: "nn.Module") -> tuple[int, int | None]:
         """Return the least and the largest size of `axis` that a model takes; None: any."""
 
+    def axis_of(self, name: str) -> str:
+        """Return what the size of an input, by its name, is called that varies beside the batch."""
+        return self.axis
+
+    def further_bounds(self, task: "Task") -> Mapping[str, tuple[int, int | None]]:
+        """Return the bounds of sizes other than `axis`, by what `axis_of` calls them."""
+        return {}
+
     def positions(self, length: float, signature: "Signature", task: "Task") -> int:
         """Return the size of `axis` that a length in `unit` is."""
         return round(length)

@@ -24,9 +24,13 @@ TEXTS = (
 )
 
 
+TARGET, TARGET_AXIS = "decoder_input_ids", "target_length"
+"""What a network is given of a text that it writes from another, and the name of its size."""
+
+
 class Text(Modality):
-    """Text inputs: token ids int64 [batch, length], their mask, and other outputs of the
-    tokenizer."""
+    """Text inputs: token ids int64 [batch, length], their mask, and other outputs of the tokenizer;
+    and previous tokens int64 [batch, target_length] if the model writes a text from another."""
 
     name = "nlp"
     axis = "length"
@@ -69,7 +73,10 @@ class Text(Modality):
         padding = int(getattr(model.config, "pad_token_id", 0) or 0)
         ids = np.where(mask, rng.integers(0, vocabulary, shape), padding)
         drawn = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros(shape)}
-        drawn["decoder_input_ids"] = ids  # of an encoder-decoder, whose targets are as long
+        most = signature.limits.get(TARGET_AXIS, (1, None))[1]
+        drawn[TARGET] = ids[:, :most]  # of a source and a target that are as long
+        if TARGET_AXIS in sizes:
+            drawn[TARGET] = rng.integers(0, vocabulary, (shape[0], sizes[TARGET_AXIS]))
         if unknown := [port.name for port in signature.inputs if port.name not in drawn]:
             raise UserError(
                 f"this model takes {', '.join(unknown)}, and no tokens of a text: there are no "
@@ -82,6 +89,14 @@ class Text(Modality):
         tokens."""
         longest: int = task.args.max_length  # type: ignore[attr-defined]
         return 1, longest
+
+    def axis_of(self, name: str) -> str:
+        """Return `axis`, and of tokens that are written `TARGET_AXIS`."""
+        return TARGET_AXIS if name == TARGET else self.axis
+
+    def further_bounds(self, task: Task) -> Mapping[str, tuple[int, int | None]]:
+        """Return the bounds of the tokens that are written, of a task that writes."""
+        return {TARGET_AXIS: (1, task.longest_text)} if isinstance(task, Generates) else {}
 
     def row_size(self, row: Mapping[str, Any]) -> tuple[int, int]:
         """Return the number of windows and the tokens of the longest."""

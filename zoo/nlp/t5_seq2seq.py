@@ -55,8 +55,11 @@ EXAMPLES = {
         "evaluate runs/t5_seq2seq",
         "evaluate runs/en-fr --data news.en,news.fr --split train",
     ),
+    "export": ("export runs/en-fr --runtime onnx",),
+    "quantize": ("quantize runs/en-fr --max_drop 0.5 --min_speedup 1.1",),
     "predict": (
         'predict runs/en-fr --text "This package provides the documentation."',
+        'predict runs/en-fr --text "This package provides the documentation." --deployment onnx',
         "predict runs/en-fr --file texts.txt --num_beams 4 --output translated.jsonl",
     ),
 }
@@ -83,7 +86,7 @@ ENTRY = Entry(
         "learning_rate": 1e-4,
     },
     presets=PRESETS,
-    verbs=("finetune", "evaluate", "predict"),
+    verbs=("finetune", "evaluate", "predict", "export", "quantize"),
     examples=EXAMPLES,
 )
 

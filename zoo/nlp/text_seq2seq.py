@@ -4,14 +4,10 @@ writes one text from another."""
 import sys
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tasks.bounds import must_be_multiple
 from tasks.errors import UserError
 from tasks.printing import print_lines
-from zoo.generation.decoding import Decoding, SpecialTokens
-from zoo.generation.generate import sequences
-from zoo.generation.network import NetworkDecoder
+from zoo.generation.network import NetworkTargetWriter
 from zoo.model import own_weights
 from zoo.model.loading import (
     Unreadable,
@@ -32,6 +28,7 @@ if TYPE_CHECKING:
 
     from tasks.base import Task, Tensors
     from zoo.nlp.t5_seq2seq import Options
+    from zoo.runtimes.stages import Stage
 
 KINDS = ("t5", "mt5", "umt5", "bart", "marian", "pegasus")
 """Types of transformers whose decoders begin behind one token, whatever the languages."""
@@ -52,7 +49,7 @@ class TextSeq2Seq(Network):
     """An encoder-decoder of transformers."""
 
     auto_class = "AutoModelForSeq2SeqLM"
-    quantization_methods = ("dynamic", "static")
+    quantization_methods = ("weight-only",)
     load_processor = staticmethod(load_tokenizer)
 
     def make_processor(
@@ -93,7 +90,7 @@ class TextSeq2Seq(Network):
         if options.model == pretrained.NEW:
             return UNLIMITED
         config = load_config(pretrained.find(options.model, entry.presets).folder)
-        return int(getattr(config, "max_position_embeddings", None) or UNLIMITED)
+        return _places(config) or UNLIMITED
 
     def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> dict[str, Any]:
         """Return the shape of the weights that the options name, by the names of the options."""
@@ -144,6 +141,12 @@ class TextSeq2Seq(Network):
         if options.model == pretrained.NEW:
             _without_attention_dropout(model)
 
+    def stages(self, model: Any, example: "Tensors") -> "dict[str, Stage]":
+        """Return the encoder and the decoder that it is exported as (`Network.stages`)."""
+        from zoo.runtimes.encoder_decoder_export import encoder_decoder_stages
+
+        return encoder_decoder_stages(model, example, _places(model.config))
+
     def load(self, folder: "Path") -> "tuple[nn.Module, Any]":
         """Return model and processor of a checkpoint (`Network.load`); the model has
         `write_targets`, a `tasks.writes.WritesTargets`."""
@@ -152,38 +155,10 @@ class TextSeq2Seq(Network):
         return _writing(model), _beginning(tokenizer, model.config.decoder_start_token_id)
 
 
-class TargetWriter:
-    """Writes texts from sources by a network that keeps keys and values; satisfies
-    `tasks.writes.WritesTargets`."""
-
-    def __init__(self, model: Any) -> None:
-        """Take an encoder-decoder of transformers."""
-        self.model = model
-
-    def __call__(self, sources: "Tensors", limit: int, num_beams: int) -> list[list[int]]:
-        """Return the tokens of each text; see `tasks.writes.WritesTargets`."""
-        config = self.model.generation_config
-        ends = config.eos_token_id
-        ends = tuple(ends) if isinstance(ends, list) else (ends,)
-        pad = config.pad_token_id
-        begin = (config.decoder_start_token_id, config.forced_bos_token_id)
-        special = SpecialTokens(
-            eos=ends,
-            pad=pad,
-            prefix=tuple(token for token in begin if token is not None),
-            suppress_tokens=(pad,) if pad not in ends else (),
-        )
-        decoding = Decoding(max_new_tokens=limit, num_beams=num_beams)
-        rows = sequences(NetworkDecoder(self.model, special, decoding), sources)
-        stops = np.array([*ends, pad])
-        lengths = [int(np.argmax([*np.isin(row, stops), True])) for row in rows]
-        return [row[:length].tolist() for row, length in zip(rows, lengths, strict=True)]
-
-
 def _writing(model: Any) -> Any:
     """Return a model that has `write_targets`, and keeps no keys and values where nobody asks."""
     add_hook(model, without_cache)
-    model.write_targets = TargetWriter(model)
+    model.write_targets = NetworkTargetWriter(model)
     return model
 
 
@@ -197,6 +172,13 @@ def _beginning(tokenizer: Any, start: int | None) -> Any:
         )
     tokenizer.decoder_start = start
     return tokenizer
+
+
+def _places(config: Any) -> int | None:
+    """Return the most tokens that a network with a configuration has places for; None: any
+    number."""
+    found = getattr(config, "max_position_embeddings", None)
+    return int(found) if found else None
 
 
 def _config(options: "Options", tokenizer: Any) -> Any:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tasks.base import Generates, OfText
 from tasks.errors import UserError
 from tasks.writes import Writes
 from zoo.deploy import timed
@@ -31,7 +32,8 @@ def workload(
     original: "ExportSource", samples: "EvalSplit", batch_size: int, length: int | None
 ) -> Workload:
     """Return the workload to time: a batch of the requested length, or of the median sample's
-    length; of a model that goes on with texts, so many tokens behind prompts of that length.
+    length; of a model that goes on with texts, so many tokens behind prompts of that length, and of
+    one that writes texts from texts, so many from sources of that length.
 
     Raises `UserError` for a length where there is only one size, and for one that leaves no room
     for what is to be written.
@@ -46,6 +48,9 @@ def workload(
         if varying not in sizes:
             raise UserError(f"`length`: {original.checkpoint.entry.name} takes one size only")
         sizes[varying] = length
+    if isinstance(original.task, Generates) and isinstance(original.task, OfText):
+        sources = {name: sizes[name] for name in ("batch", original.modality.axis)}
+        return Generate(sources, min(NEW_TOKENS, original.task.longest_text))
     if not isinstance(original.task, Writes):
         return Forward(sizes)
     longest = signature.limits[original.modality.axis][1]

@@ -10,7 +10,6 @@ import numpy as np
 from zoo.runtimes.onnx import FILE
 
 Feed = Mapping[str, np.ndarray]
-DATA = f"{FILE}.data"
 DYNAMIC_OPERATORS = ("MatMul", "Gemm")
 """Not Conv: with scales that are found while it runs, its accuracy is ruined."""
 WITH_WEIGHTS = ("MatMul", "Gemm", "Conv")
@@ -82,8 +81,10 @@ def static(
     _one_data_file(target)
 
 
-def weight_only(source: Path, target: Path, bits: int, exclude: Sequence[str] = ()) -> None:
-    """Write `target`/model.onnx with weights of 8 or 4 bits in blocks that have a scale each.
+def weight_only(
+    source: Path, target: Path, bits: int, exclude: Sequence[str] = (), file: str = FILE
+) -> None:
+    """Write a program of `target` with weights of 8 or 4 bits in blocks that have a scale each.
 
     Activations stay in fp32, but for the products, which ONNX Runtime computes in int8 (accuracy
     level 4 of its operator MatMulNBits): it rounds each row of them in blocks as well.
@@ -94,16 +95,16 @@ def weight_only(source: Path, target: Path, bits: int, exclude: Sequence[str] = 
         MatMulNBitsQuantizer,
     )
 
-    model = onnx.load(source / FILE)
+    model = onnx.load(source / file)
     config = DefaultWeightOnlyQuantConfig(
         block_size=BLOCK_SIZE, is_symmetric=True, accuracy_level=4, bits=bits
     )
     quantizer = MatMulNBitsQuantizer(model, nodes_to_exclude=list(exclude), algo_config=config)
     quantizer.process()
-    _save(quantizer.model.model, target)
+    _save(quantizer.model.model, target, file)
 
 
-def prepare(source: Path, target: Path) -> None:
+def prepare(source: Path, target: Path, file: str = FILE) -> None:
     """Write a copy of an fp32 program that the quantizer accepts: batch norms folded into
     convolutions, and no weight shapes, which would be wrong after it transposes them."""
     import onnx
@@ -113,16 +114,16 @@ def prepare(source: Path, target: Path) -> None:
     options.log_severity_level = 3
     # basic: what stays standard ONNX, which the quantizer and other runtimes read
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(target / FILE)
+    options.optimized_model_filepath = str(target / file)
     external = "session.optimized_model_external_initializers"
-    options.add_session_config_entry(f"{external}_file_name", DATA)
+    options.add_session_config_entry(f"{external}_file_name", _data(file))
     options.add_session_config_entry(f"{external}_min_size_in_bytes", "0")
-    onnxruntime.InferenceSession(source / FILE, options, providers=["CPUExecutionProvider"])
-    model = onnx.load(target / FILE)
+    onnxruntime.InferenceSession(source / file, options, providers=["CPUExecutionProvider"])
+    model = onnx.load(target / file)
     del model.graph.value_info[:]
-    for path in target.iterdir():
-        path.unlink()
-    _save(model, target)
+    for name in (file, _data(file)):
+        (target / name).unlink()
+    _save(model, target, file)
 
 
 def layers(folder: Path) -> list[str]:
@@ -162,7 +163,13 @@ def _one_data_file(folder: Path) -> None:
     _save(model, folder)
 
 
-def _save(model: Any, folder: Path) -> None:
+def _save(model: Any, folder: Path, file: str = FILE) -> None:
     import onnx
 
-    onnx.save(model, folder / FILE, save_as_external_data=True, location=DATA, size_threshold=1024)
+    data = _data(file)
+    onnx.save(model, folder / file, save_as_external_data=True, location=data, size_threshold=1024)
+
+
+def _data(file: str) -> str:
+    """Return the name of the file that has the weights of a program."""
+    return f"{file}.data"

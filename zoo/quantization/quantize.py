@@ -182,6 +182,8 @@ def attempt(
     if best.within(max_drop) or best.artifact is None or not recipe.excludes:
         return best
     assert material is not None
+    if len(onnx_generation.files_of(material.exported)) > 1:
+        return best  # which layers lose most is found out of one program alone
     with contextlib.suppress(OutOfTime):  # the best until then stands
         try:
             with quiet():
@@ -232,7 +234,8 @@ def prepare(original: ExportSource, staging: Path, data: str | None) -> RecipeIn
     prepared.mkdir()
     made = export.build(original, Deployment("onnx"), exported)
     with quiet():
-        onnx_int8.prepare(exported, prepared)
+        for file in onnx_generation.files_of(made):
+            onnx_int8.prepare(exported, prepared, file)
     feeds = [onnx_decoder.program_feed(made, feed) for feed in calibration.feeds(original, data)]
     return RecipeInputs(original, made, prepared, feeds, staging / "ranges.json")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.quantization import on_gpu, onnx_int8, pt2e, sensitivity
 from zoo.quantization.onnx_int8 import Feed
-from zoo.runtimes import onnx, torchao
+from zoo.runtimes import onnx, onnx_generation, torchao
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 
@@ -72,7 +72,8 @@ def _onnx_static(material: RecipeInputs, target: Path, exclude: Sequence[str]) -
 def _onnx_weights(
     bits: int, material: RecipeInputs, target: Path, exclude: Sequence[str]
 ) -> dict[str, Any]:
-    onnx_int8.weight_only(material.prepared, target, bits, exclude)
+    for file in onnx_generation.files_of(material.exported):
+        onnx_int8.weight_only(material.prepared, target, bits, exclude, file)
     return {}
 
 
@@ -142,7 +143,7 @@ UNFIT = {
     "dynamic": (
         "dynamic ruins convolutions, and makes a text that is written depend on others in its batch"
     ),
-    "static": "static ruins this network",
+    "static": "static ruins this network, or is not made for an encoder and decoder",
     "weight-only": "is for networks that write texts",
 }
 """Why a method is not tried on a network, by the method."""
@@ -157,7 +158,8 @@ def fitting(
 
     Args:
         network: which says the methods that fit it.
-        method: the only one wanted.
+        method: the only one wanted; of a network that writes texts it has to be one that fits, as
+            what else it would write is not what it writes alone.
         device: "cpu" or "cuda".
     """
     fit, out = [], []
@@ -165,7 +167,7 @@ def fitting(
         if method is not None and recipe.method != method:
             continue
         fits = recipe.device != "cpu" or recipe.method in network.quantization_methods
-        if method is None and not fits:
+        if not fits and (method is None or network.has_stages):
             out.append((recipe, UNFIT[recipe.method]))
         elif reason := _stage_obstacle(network, recipe) or _obstacle(recipe, device):
             out.append((recipe, reason))

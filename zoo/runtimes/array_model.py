@@ -7,7 +7,7 @@ import numpy as np
 
 from tasks.arrays import to_numpy
 from zoo.runtimes.runner import Runner
-from zoo.runtimes.stages import writer_of
+from zoo.runtimes.stages import target_writer_of, writer_of
 
 
 class Outputs(dict[str, Any]):
@@ -27,6 +27,8 @@ class ArrayModel:
         self.runner = runner
         self.write = writer_of(runner)
         """a `tasks.writes.WritesTokens`; None where the runner goes on with no texts"""
+        self.write_targets = target_writer_of(runner)
+        """a `tasks.writes.WritesTargets`; None where it writes no text from another"""
 
     def __call__(self, **inputs: np.ndarray) -> Outputs:
         """The runner's outputs under transformers' names for them."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.generation.decoding import Decoding, SpecialTokens
 from zoo.generation.session import Ids, Session
+from zoo.generation.target_writer import TargetWriter
 from zoo.generation.writer import TokenWriter
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.stages import GenerativeRunner
@@ -74,6 +75,11 @@ class EagerGenerativeRunner(GenerativeRunner, TorchRunner):
     def writer(self) -> TokenWriter | None:
         """Return what goes on with prompts, of a decoder; None where each pass casts by itself."""
         found: TokenWriter | None = getattr(self.program, "write", None)
+        return found if self.deployment.numerics in DTYPES else None
+
+    def target_writer(self) -> TargetWriter | None:
+        """Return what writes texts from texts; None where each pass casts by itself."""
+        found: TargetWriter | None = getattr(self.program, "write_targets", None)
         return found if self.deployment.numerics in DTYPES else None
 
     def start(self, inputs: Mapping[str, Any]) -> Session:

@@ -1,21 +1,19 @@
 """A decoder that goes on with texts, under ONNX Runtime: one program, model.onnx, with a cache."""
 
-import copy
 from collections.abc import Mapping
-from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from tasks.arrays import to_numpy
 from tasks.errors import UserError
-from zoo.generation import decoding
-from zoo.generation.decoding import Decoding, SpecialTokens, from_config
+from zoo.generation.decoding import Decoding, SpecialTokens
 from zoo.generation.session import Ids, Session
 from zoo.generation.writer import TokenWriter
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.onnx_generation import (
+    MASK,
     PROGRAMS,
     OnnxGenerativeRunner,
     empty_cache,
@@ -26,7 +24,7 @@ from zoo.runtimes.stages import MODEL, TOKENS
 
 MOST_KEPT = 16
 """Places whose logits a quantizer sees of each text: those of all would fill the memory."""
-MASK, PLACES, KEEP = "attention_mask", "position_ids", "logits_to_keep"
+PLACES, KEEP = "position_ids", "logits_to_keep"
 
 
 class OnnxDecoder(OnnxGenerativeRunner):
@@ -47,35 +45,6 @@ class OnnxDecoder(OnnxGenerativeRunner):
             raise UserError(f"{artifact.folder} is damaged (no longest text): export it again")
         self.context = most
         """tokens that the model sees at once"""
-        # at once: an artifact is moved when it is proven, and its runner goes on
-        self.own_config = decoding.read_config(self.folder)
-
-    @cached_property
-    def _config(self) -> tuple[SpecialTokens, Decoding]:
-        where = self.folder / decoding.FILE
-        return from_config(self.own_config, where, has_encoder=False)
-
-    @property
-    def special_tokens(self) -> SpecialTokens:
-        """Return the special tokens that the generation config of the model names.
-
-        Raises `UserError` where it asks for what is not known here.
-        """
-        return self._config[0]
-
-    @property
-    def decoding(self) -> Decoding:
-        """Return how the generation config of the model says that it writes.
-
-        Raises `UserError` where it asks for what is not known here.
-        """
-        return self._config[1]
-
-    def with_tokens(self, special_tokens: SpecialTokens, decoding: Decoding) -> Self:
-        """Return the same runner with special tokens and a decoding in place of the model's own."""
-        changed = copy.copy(self)
-        changed.__dict__["_config"] = (special_tokens, decoding)
-        return changed
 
     def writer(self) -> "RunnerWriter":
         """Return what goes on with prompts."""

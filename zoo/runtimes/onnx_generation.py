@@ -5,25 +5,35 @@ is model.onnx. The keys and values stay where ONNX Runtime has put them (on a GP
 from one step into the next without a copy in between.
 """
 
+import copy
 import shutil
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from tasks.arrays import to_numpy
 from tasks.errors import UserError
 from zoo.generation import decoding
-from zoo.generation.decoding import Decoding, SpecialTokens
+from zoo.generation.decoding import Decoding, SpecialTokens, from_config
 from zoo.generation.session import Ids, Session
+from zoo.generation.target_writer import TargetWriter
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.onnx_session import open_session, opset_of, provider
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
-from zoo.runtimes.stages import BATCH, DECODER, ENCODER, PAST, GenerativeRunner
+from zoo.runtimes.stages import (
+    BATCH,
+    DECODER,
+    ENCODER,
+    ENCODER_MASK,
+    MODEL,
+    PAST,
+    GenerativeRunner,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,6 +41,8 @@ if TYPE_CHECKING:
     from zoo.runtimes.stages import Stage
 
 PROGRAMS = "programs"  # in the manifest: the signature of each
+MASK = "attention_mask"
+INPUT = "input"  # in a session: which input each row is of
 HIDDEN = "last_hidden_state"  # of the encoder; the decoder takes what was computed from it
 
 
@@ -39,8 +51,8 @@ def export(
 ) -> dict[str, Any]:
     """Writes the programs, and the configs that say how they are used; returns what to record.
 
-    Raises `UserError` where the generation config of an encoder-decoder asks for what is not greedy
-    decoding; a decoder alone is told by its task how it writes.
+    Raises `UserError` where the generation config of what reads no text asks for what is not greedy
+    decoding; others are told by their task how they write.
     """
     from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
 
@@ -52,7 +64,7 @@ def export(
         config = OnnxConfig(dynamic_shapes=shapes, opset_version=opset)
         exported[name] = OnnxExporter().export(stage.module, dict(stage.example), config)
     transformers_export.save(exported, model, folder)
-    if ENCODER in stages:
+    if ENCODER in stages and "input_ids" not in stages[ENCODER].example:
         decoding.read(folder)
     return {
         "opset": opset_of(_file(folder, list(stages)[-1])),
@@ -68,6 +80,12 @@ def take_over(artifact: Artifact, folder: Path) -> dict[str, Any]:
     for name in ("config.json", decoding.FILE):
         shutil.copyfile(artifact.folder / name, folder / name)
     return {PROGRAMS: artifact.manifest[PROGRAMS]}
+
+
+def files_of(artifact: Artifact) -> list[str]:
+    """Return the names of the files of an ONNX artifact's programs: of one that is no generator
+    model.onnx alone."""
+    return [_file(Path(), name).name for name in artifact.manifest.get(PROGRAMS, (MODEL,))]
 
 
 def _file(folder: Path, program: str) -> Path:
@@ -97,6 +115,35 @@ class OnnxGenerativeRunner(GenerativeRunner):
             for name in self.programs
         }
         self.folder = artifact.folder
+        # at once: an artifact is moved when it is proven, and its runner goes on
+        self.own_config = decoding.read_config(self.folder)
+
+    @cached_property
+    def _config(self) -> tuple[SpecialTokens, Decoding]:
+        where = self.folder / decoding.FILE
+        return from_config(self.own_config, where, has_encoder=ENCODER in self.stages)
+
+    @property
+    def special_tokens(self) -> SpecialTokens:
+        """Return the special tokens that the generation config of the model names.
+
+        Raises `UserError` where it asks for what is not known here.
+        """
+        return self._config[0]
+
+    @property
+    def decoding(self) -> Decoding:
+        """Return how the generation config of the model says that it writes.
+
+        Raises `UserError` where it asks for what is not known here.
+        """
+        return self._config[1]
+
+    def with_tokens(self, special_tokens: SpecialTokens, decoding: Decoding) -> Self:
+        """Return the same runner with special tokens and a decoding in place of the model's own."""
+        changed = copy.copy(self)
+        changed.__dict__["_config"] = (special_tokens, decoding)
+        return changed
 
     def empty_cache(self, rows: int) -> dict[str, Any]:
         """Return the cache of texts without any token, OrtValues by name."""
@@ -146,29 +193,28 @@ class OnnxEncoderDecoder(OnnxGenerativeRunner):
     stages = (ENCODER, DECODER)
     main = DECODER
 
-    def __init__(
-        self, artifact: Artifact, deployment: Deployment, device: str, threads: int | None
-    ) -> None:
-        super().__init__(artifact, deployment, device, threads)
-        self._special_tokens, self._decoding = decoding.read(artifact.folder)
+    @cached_property
+    def _reads(self) -> tuple[str, ...]:
+        """Names of the inputs of the encoder."""
+        return tuple(port.name for port in self.programs[ENCODER].inputs)
 
-    @property
-    def special_tokens(self) -> SpecialTokens:
-        """Return the special tokens that the artifact has recorded."""
-        return self._special_tokens
-
-    @property
-    def decoding(self) -> Decoding:
-        """Return how the model generates by default, as the artifact has recorded."""
-        return self._decoding
+    def target_writer(self) -> "RunnerTargetWriter | None":
+        """Return what writes texts from texts; None where the encoder reads none."""
+        return RunnerTargetWriter(self) if "input_ids" in self._reads else None
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the logits of tokens that are given at once; see `Runner.run`."""
-        session = self.encode({"input_features": inputs["input_features"]})
+        session = self.encode({name: inputs[name] for name in self._reads})
         return self._outputs(session, self.step(session, to_numpy(inputs["decoder_input_ids"])))
 
     def start(self, inputs: Mapping[str, Any]) -> Session:
-        """Run the encoder and the prompts; see `GenerativeRunner.start`."""
+        """Run the encoder and the prompts; see `GenerativeRunner.start`.
+
+        Tokens without an `attention_mask` are all read.
+        """
+        inputs = {name: to_numpy(array) for name, array in inputs.items()}
+        if MASK in self._reads and MASK not in inputs:
+            inputs[MASK] = np.ones_like(inputs["input_ids"])
         self.programs[ENCODER].check(inputs)
         session = self.encode(inputs)
         rows = len(next(iter(inputs.values())))
@@ -177,29 +223,55 @@ class OnnxEncoderDecoder(OnnxGenerativeRunner):
         return session
 
     def encode(self, inputs: Mapping[str, Any]) -> Session:
-        """Run the encoder on inputs float32 [batch, ...]; no token is given yet."""
-        given = {name: to_numpy(array) for name, array in inputs.items()}
-        state = self.call(ENCODER, {name: ort_value(array) for name, array in given.items()})
-        return Session(None, state | self.empty_cache(len(next(iter(given.values())))))
+        """Run the encoder on inputs [batch, ...]; no token is given yet."""
+        given = {name: ort_value(to_numpy(array)) for name, array in inputs.items()}
+        rows = len(next(iter(inputs.values())))
+        state = self.call(ENCODER, given) | {INPUT: np.arange(rows)}
+        if ENCODER_MASK in self._takes:
+            state[ENCODER_MASK] = given[MASK]
+        return Session(None, state | self.empty_cache(rows))
 
     def step(self, session: Session, tokens: Ids) -> np.ndarray:
         """Return the logits behind the next tokens; see `GenerativeRunner.step`."""
         return self.advance(session, {"input_ids": tokens})
 
     def reorder(self, session: Session, rows: Ids) -> None:
-        """Reorder the rows of a session, on the host; see `GenerativeRunner.reorder`."""
+        """Reorder the rows of a session, on the host; see `GenerativeRunner.reorder`.
+
+        What the encoder gave stays where the rows are the same inputs': beams change among
+        themselves.
+        """
+        before, after = session.state[INPUT], session.state[INPUT][rows]
+        session.state[INPUT] = after
+        are_same = np.array_equal(before, after)
         for name, value in session.state.items():
-            session.state[name] = ort_value(value.numpy()[rows])
+            if name.startswith("past_") or (name != INPUT and not are_same):
+                session.state[name] = ort_value(value.numpy()[rows])
 
     def run_stepwise(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the logits of tokens that are given one by one; see `Runner.run`."""
-        session = self.encode({"input_features": inputs["input_features"]})
+        session = self.encode({name: inputs[name] for name in self._reads})
         tokens = to_numpy(inputs["decoder_input_ids"])
         steps = [self.step(session, column[:, None]) for column in tokens.T]
         return self._outputs(session, np.concatenate(steps, 1))
 
     def _outputs(self, session: Session, logits: np.ndarray) -> dict[str, Any]:
         return {"logits": logits, f"encoder_{HIDDEN}": session.state[HIDDEN].numpy()}
+
+
+class RunnerTargetWriter(TargetWriter):
+    """Writes texts from sources by an encoder and a decoder under ONNX Runtime."""
+
+    def __init__(self, runner: OnnxEncoderDecoder) -> None:
+        self.runner = runner
+
+    def own_config(self) -> Mapping[str, Any]:
+        """Return the generation config that lies beside the programs."""
+        return self.runner.own_config
+
+    def make_runner(self, special_tokens: SpecialTokens, decoding: Decoding) -> OnnxEncoderDecoder:
+        """Return the runner with these special tokens; see `TargetWriter`."""
+        return self.runner.with_tokens(special_tokens, decoding)
 
 
 class StepByStepRunner(Runner):

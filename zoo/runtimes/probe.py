@@ -24,13 +24,16 @@ def infer_signature(checkpoint: "Checkpoint", model: "nn.Module", processor: Any
 
     modality, task = modality_of(checkpoint.entry), checkpoint.task.bind(processor)
     small, large = (batch.inputs for batch in modality.example_inputs(task, processor))
-    inputs = tuple(_port(name, small, large, modality.axis) for name in small)
+    inputs = tuple(_port(name, small, large, modality.axis_of(name)) for name in small)
     with torch.inference_mode():
         found = model(**small)
     outputs = tuple(name for name, value in found.items() if isinstance(value, torch.Tensor))
     limits: dict[str, tuple[int, int | None]] = {"batch": (1, None)}
     if any(modality.axis in port.dims for port in inputs):
         limits[modality.axis] = modality.bounds(task, model)
+    varying = {size for port in inputs for size in port.dims}
+    further = modality.further_bounds(task)
+    limits |= {name: between for name, between in further.items() if name in varying}
     kinds = {name: kind for name, kind in task.output_kinds.items() if name in outputs}
     return Signature(inputs, outputs, limits, kinds)
 

@@ -14,7 +14,7 @@ from zoo.generation.generate import sequences
 from zoo.model.loading import load_config, new_model
 from zoo.runtimes.array_model import Outputs, in_parts
 from zoo.runtimes.runner import Runner
-from zoo.runtimes.stages import GenerativeRunner, writer_of
+from zoo.runtimes.stages import GenerativeRunner, target_writer_of, writer_of
 
 
 class RunnerModel(nn.Module):
@@ -26,6 +26,8 @@ class RunnerModel(nn.Module):
         self.runner, self.folder = runner, folder
         self.write = writer_of(runner)
         """a `tasks.writes.WritesTokens`; None where the runner goes on with no texts"""
+        self.write_targets = target_writer_of(runner)
+        """a `tasks.writes.WritesTargets`; None where it writes no text from another"""
 
     def forward(self, **inputs: Tensor) -> Any:
         """The runner's outputs under transformers' names for them."""

@@ -4,8 +4,9 @@ A network with `stages` (`zoo.model.network.Network`) is exported so, by a runti
 `export_stages`. It has two, an encoder that runs once an input and a decoder that runs once a
 token, or one, a decoder alone, called "model". The encoder gives `last_hidden_state` and what the
 decoder takes under the same names (`cross_*`). A decoder takes `input_ids` and `past_*`, and gives
-`logits` and `present_*`, the next `past_*`; one without an encoder takes `attention_mask`, perhaps
-`position_ids`, and `logits_to_keep` as well (see `zoo.nlp.causal_export`).
+`logits` and `present_*`, the next `past_*`; of sources that are padded it takes their
+`encoder_attention_mask` too (`zoo.runtimes.encoder_decoder_export`). One without an encoder takes
+`attention_mask`, perhaps `position_ids`, and `logits_to_keep` (`zoo.nlp.causal_export`).
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.base import Tensors
 from zoo.generation.decoding import Decoding, SpecialTokens
 from zoo.generation.session import Ids, Session
+from zoo.generation.target_writer import TargetWriter
 from zoo.generation.writer import TokenWriter
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 ENCODER, DECODER, MODEL = "encoder", "decoder", "model"
 """Names of stages; one that is alone is the model."""
 BATCH, TOKENS, PAST = "batch", "tokens", "past"  # the sizes that vary
+PLACES = "places"  # of an encoder of texts: tokens of the longest
 KEPT, TOTAL = "kept", "total"  # of a decoder alone: logits that are wanted, and past + tokens
+ENCODER_MASK = "encoder_attention_mask"
+"""What a decoder calls the mask of its sources."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,16 @@ class GenerativeRunner(Runner):
         """Return what goes on with prompts; None where this is not made for it."""
         return None
 
+    def target_writer(self) -> TargetWriter | None:
+        """Return what writes texts from texts; None where this is not made for it."""
+        return None
+
 
 def writer_of(runner: Runner) -> TokenWriter | None:
     """Return what goes on with prompts by a runner; None where it writes none."""
     return runner.writer() if isinstance(runner, GenerativeRunner) else None
+
+
+def target_writer_of(runner: Runner) -> TargetWriter | None:
+    """Return what writes texts from texts by a runner; None where it writes none."""
+    return runner.target_writer() if isinstance(runner, GenerativeRunner) else None

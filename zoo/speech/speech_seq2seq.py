@@ -12,7 +12,6 @@ from zoo.model.loading import load_config, load_json, load_model, load_tokenizer
 from zoo.speech import ctc_processor
 from zoo.speech.ctc_processor import CtcProcessor
 from zoo.speech.pretrained_speech import PretrainedSpeech, make_extractor, make_model
-from zoo.speech.whisper_export import whisper_stages
 from zoo.store import pretrained
 
 if TYPE_CHECKING:
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
     import datasets
     from torch import nn
 
-    from tasks.base import Task
+    from tasks.base import Task, Tensors
+    from zoo.runtimes.stages import Stage
     from zoo.speech.whisper_asr import Options
 
 PREFIX = 4  # tokens at most: start, language, task, no timestamps
@@ -102,7 +102,6 @@ class SpeechSeq2Seq(PretrainedSpeech):
     """The network of Whisper: an encoder and a decoder that generates text."""
 
     auto_class = "AutoModelForSpeechSeq2Seq"
-    stages = staticmethod(whisper_stages)
     load_processor = staticmethod(ctc_processor.load_processor)
 
     def make_processor(
@@ -154,6 +153,12 @@ class SpeechSeq2Seq(PretrainedSpeech):
         _must_fit(options.model, model, processor)
         _settle_generation(model, processor.tokenizer, options.max_new_tokens)
         return model, source
+
+    def stages(self, model: Any, example: "Tensors") -> "dict[str, Stage]":
+        """Return the encoder and the decoder that it is exported as (`Network.stages`)."""
+        from zoo.runtimes.encoder_decoder_export import encoder_decoder_stages
+
+        return encoder_decoder_stages(model, example, int(model.config.max_target_positions))
 
     def load(self, folder: "Path") -> tuple["nn.Module", Any]:
         """Return model and processor of a checkpoint (`Network.load`). Raises `UserError` if they

@@ -1,5 +1,6 @@
 """The image processor that a checkpoint of a vision model carries: resize, rescale, normalise."""
 
+import importlib
 import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
     import datasets
 
 SAMPLED = 64  # images whose size decides
-OURS = ("ViTImageProcessor", "SegformerImageProcessor")  # that `make_processor` has made
+MADE = ("ViTImageProcessor", "SegformerImageProcessor")  # of transformers' classes, here
 LARGEST = 224  # side of a new network's input where the images are larger
+KIND = "image_processor_type"  # the name of a processor's class in its file
+OWN = {"FcosImageProcessor": "zoo.vision.modeling_fcos"}
+"""Classes of processors that are ours, with the modules that tell transformers of them."""
 
 
 def make_processor(
@@ -26,6 +30,7 @@ def make_processor(
     mean: Any = (0.5, 0.5, 0.5),
     std: Any = (0.5, 0.5, 0.5),
     reading: ImageArgs | None = None,
+    kind: Any = None,
 ) -> Any:
     """Return an image processor that makes squares of `size` pixels (bilinear), scales to 0..1 and
     normalises by channel.
@@ -33,6 +38,9 @@ def make_processor(
     It carries the background, the way of resizing and the range of deep values that its model is
     trained with. Of these transformers itself knows cropping, and padding on black; transparency
     and deep values it reads in its own way.
+
+    Args:
+        kind: the class of the processor; transformers' ViTImageProcessor by default.
     """
     from transformers import ViTImageProcessor
 
@@ -48,7 +56,7 @@ def make_processor(
     kept = {"background": reading.background or "white", "resize_mode": mode}
     if reading.value_range is not None:
         kept["value_range"] = list(reading.value_range)  # type: ignore[assignment]
-    return ViTImageProcessor(
+    return (kind or ViTImageProcessor)(
         **sizes, image_mean=list(mean), image_std=list(std), do_convert_rgb=True, **kept
     )
 
@@ -59,7 +67,7 @@ def segmentation_processor(processor: Any) -> Any:
     from transformers import SegformerImageProcessor
 
     settings = processor.to_dict()
-    settings.pop("image_processor_type", None)
+    settings.pop(KIND, None)
     return SegformerImageProcessor(**settings)
 
 
@@ -120,6 +128,10 @@ def reading_of(processor: Any) -> ImageArgs:
 def load_processor(folder: "Path") -> Any:
     """Return the processor of a checkpoint. Raises `UserError` if there is none."""
     try:
+        if (folder / PROCESSOR).is_file():
+            kind = loading.load_json(folder, PROCESSOR).get(KIND)
+            if kind in OWN:
+                importlib.import_module(OWN[kind])
         return load_image_processor(folder)
     except Unreadable as error:
         raise UserError(
@@ -139,7 +151,7 @@ def load_settings(folder: "Path") -> Any:
     if not (folder / PROCESSOR).is_file():
         return load_processor(folder)
     settings = loading.load_json(folder, PROCESSOR)
-    if settings.get("image_processor_type") not in OURS:
+    if settings.get(KIND) not in (*MADE, *OWN):
         return load_processor(folder)
     found = SimpleNamespace(**settings)
     with loading.told(folder, "image processor"):

@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from zoo.model.entry import Entry
 
 
-def _usual_reading(folder: "Path", model: str) -> tuple[int, Any, Any]:
+def usual_reading(folder: "Path", model: str) -> tuple[int, Any, Any]:
     """Return the side in pixels, mean and deviation of inputs for weights without an image
     processor: as timm published them, else the usual ones for their architecture, with a message.
     """
-    config = _config(folder)
+    config = config_of(folder)
     cfg = getattr(config, "pretrained_cfg", None)
     if cfg is None:
         from timm.models import get_pretrained_cfg
@@ -61,7 +61,7 @@ def _usual_reading(folder: "Path", model: str) -> tuple[int, Any, Any]:
     return size, cfg.get("mean", (0.485, 0.456, 0.406)), cfg.get("std", (0.229, 0.224, 0.225))
 
 
-def _config(folder: "Path") -> Any:
+def config_of(folder: "Path") -> Any:
     """Return the config of one of timm's networks. Raises `UserError` if the folder holds another
     network."""
     from transformers import TimmWrapperConfig
@@ -84,7 +84,7 @@ def _has_positions(folder: "Path") -> bool:
         return True
     from timm.models import get_pretrained_cfg
 
-    config = _config(folder)
+    config = config_of(folder)
     usual = get_pretrained_cfg(config.architecture)
     fixed = usual is not None and usual.fixed_input_size
     return bool(fixed or (config.model_args or {}).get("img_size"))
@@ -158,7 +158,7 @@ class TimmNetwork(Network):
         found = pretrained.find(options.model, entry.presets)
         here = _pretrained_here(found.folder)
         if not here:
-            _config(found.folder)  # which refuses what is no network of timm's
+            config_of(found.folder)  # which refuses what is no network of timm's
         _must_be_of(entry, found.folder, options.model)
         own = processor_of_weights(found.folder, reading)
         if own is None and here:
@@ -166,7 +166,7 @@ class TimmNetwork(Network):
         if own is not None:
             size, mean, std = side_of(own), own.image_mean, own.image_std
         else:
-            size, mean, std = _usual_reading(found.folder, options.model)
+            size, mean, std = usual_reading(found.folder, options.model)
         if options.image_size not in (None, size):
             if _has_positions(found.folder):
                 raise UserError(
@@ -213,7 +213,7 @@ class TimmNetwork(Network):
             model = classifier(found.folder, task.model_config())
             own_weights.tell(options.model, model, head_names(model), (None, task.labels))
             return model, found.source(options.model)
-        before, config = _config(found.folder), _config(found.folder)
+        before, config = config_of(found.folder), config_of(found.folder)
         # one by one: a kind of labels that goes with the number of those before is an error of
         # theirs
         for name, value in task.model_config().items():

@@ -56,6 +56,24 @@ def test_other_numbers_of_lines_are_refused(folder: Path) -> None:
         load(f"{folder}/train.en,{folder}/newstest.fr")
 
 
+def test_a_file_that_is_written_meanwhile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lines would be kept under the fingerprint of others."""
+    lines_of = pair_files.lines_of
+
+    def written(path: Path) -> list[str]:
+        found = lines_of(path)
+        with path.open("a") as file:
+            file.write("\none more")
+        return found
+
+    (folder / "train.en").write_text("of its own\n\na line")
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="was written to while it"):
+        patch.setattr(pair_files, "lines_of", written)
+        load(f"{folder}/train.en,{folder}/train.fr")
+    rows = load(f"{folder}/train.en,{folder}/train.fr").splits["train"]
+    assert rows["target"][:] == ["un chat", "", "une ligne", "one more"]
+
+
 def test_what_is_missing_is_named(folder: Path) -> None:
     with pytest.raises(UserError, match=r"there is no file or folder .*train.de"):
         load(f"{folder}/train.en,{folder}/train.de")

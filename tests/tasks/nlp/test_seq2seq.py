@@ -206,7 +206,7 @@ def test_a_tokenizer_without_a_token_is_refused(task: Seq2Seq, name: str) -> Non
 
 def test_what_writes_nothing_says_so(task: Seq2Seq) -> None:
     batch = task.collate(task.inputs(["a"]))
-    with pytest.raises(UserError, match="this deployment writes no text yet"):
+    with pytest.raises(UserError, match="writes no text: use `deployment` eager or onnx"):
         task.predict(torch.nn.Identity(), batch)
     with pytest.raises(UserError, match="a source alone has no logits"):
         task.forward(torch.nn.Identity(), batch)

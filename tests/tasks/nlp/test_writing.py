@@ -1,6 +1,7 @@
 """Texts that grow: what is sure of them, where they end, and how they are drawn."""
 
 import itertools
+import random
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -85,9 +86,9 @@ def test_a_stop_is_cut_off_exactly(ids: Sequence[int], stop: tuple[str, ...], te
     assert all(text.startswith(earlier) for earlier in seen)
 
 
-@pytest.mark.parametrize("kind", ["metaspace", "llama", "bytes"])
-def test_the_blank_before_the_first_word_is_kept(kind: str) -> None:
-    """Which tokenizers leave out at the beginning of what they decode."""
+def _tokenizer(kind: str) -> Any:
+    """A tokenizer of five tokens, which leaves out the blank at the beginning of what it decodes,
+    but for that of bytes."""
     from tokenizers import Tokenizer, decoders, models
 
     words = {
@@ -102,10 +103,37 @@ def test_the_blank_before_the_first_word_is_kept(kind: str) -> None:
         "llama": decoders.Sequence([*steps, decoders.Strip(" ", 1, 0)]),
         "bytes": decoders.ByteLevel(),
     }[kind]
+    return tokenizer
+
+
+@pytest.mark.parametrize("kind", ["metaspace", "llama", "bytes"])
+def test_the_blank_before_the_first_word_is_kept(kind: str) -> None:
+    tokenizer = _tokenizer(kind)
     for ids in ([1, 2, 4], [2, 1], [3, 1], [4], [1, 3, 2]):
         whole = tokenizer.decode([0, *ids])
         assert whole == "The" + behind(0, tokenizer.decode)(ids)
     assert behind(0, tokenizer.decode)([]) == ""
+
+
+@pytest.mark.parametrize("stop", [(), ("catcat",)], ids=["endless", "stop"])
+@pytest.mark.parametrize("kind", ["metaspace", "llama", "bytes"])
+def test_of_a_long_text_what_is_new_alone_is_decoded(kind: str, stop: tuple[str, ...]) -> None:
+    decode, counts = behind(0, _tokenizer(kind).decode), []
+
+    def counted(ids: Sequence[int]) -> str:
+        counts.append(len(ids))
+        return decode(ids)
+
+    draws = random.Random(0)
+    ids = [draws.choice((1, 2, 3, 3, 4)) for _ in range(300)]
+    text = GrowingText(counted, stop, 1000)
+    for length, token in enumerate(ids, 1):
+        text.add(token)
+        whole = decode(ids[:length])
+        assert whole.startswith(text.text) and len(whole) - len(text.text) < 6
+        assert stop or text.text == whole
+    text.add(None)
+    assert text.text == decode(ids) and sum(counts) < 12 * len(ids)
 
 
 def test_it_is_as_long_as_it_may_be() -> None:

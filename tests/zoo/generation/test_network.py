@@ -19,7 +19,7 @@ from tests.zoo.generation.networks import (
 )
 from zoo.generation.decoding import Decoding
 from zoo.generation.generate import sequences
-from zoo.generation.network import NetworkDecoder, PromptWriter
+from zoo.generation.network import NetworkDecoder, NetworkTargetWriter, PromptWriter
 from zoo.generation.writer import left_padded
 
 
@@ -97,6 +97,24 @@ def test_what_is_suppressed_is_what_transformers_suppresses() -> None:
     )
     ours = sequences(runner, inputs, Decoding(max_new_tokens=16, min_new_tokens=12))
     assert trimmed(ours) == theirs
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize(("kind", "forced"), [("bart", None), ("bart", 9), ("t5", None)])
+def test_texts_from_sources(kind: str, forced: int | None, beams: int) -> None:
+    """Among them those that all begin with a token, which counts where beams are compared."""
+    model, inputs = network(kind), inputs_of(kind)
+    model.generation_config.suppress_tokens = [PAD]
+    model.generation_config.forced_bos_token_id = forced
+    begins = [] if forced is None else [forced]
+    limit = 12 - len(begins)
+    theirs = of_transformers(model, inputs, max_new_tokens=12, num_beams=beams)
+    assert len({tuple(text) for text in theirs}) > 1, "texts too much alike"
+    write = NetworkTargetWriter(model)
+    assert [begins + text for text in write(inputs, limit, beams)] == theirs
+    for row in range(2):
+        [alone] = write({name: each[row : row + 1] for name, each in inputs.items()}, limit, beams)
+        assert begins + alone == theirs[row]
 
 
 PROMPTS = [[11, 12, 13, 14, 15, 16, 17], [30], [21, 22, 23], [31, 32, 33, 34]]

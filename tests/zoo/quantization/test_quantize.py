@@ -211,3 +211,11 @@ def test_dynamic_is_not_tried_on_what_writes_texts() -> None:
     assert "onnx+int8-dynamic" not in tried
     [why] = [why for one, why in left_out if str(one.deployment) == "onnx+int8-dynamic"]
     assert "depend on others in its batch" in why
+    assert recipes.fitting(network, "dynamic")[0] == [], "nor where it is named"
+
+
+def test_an_encoder_and_a_decoder_have_weights_of_few_bits() -> None:
+    network = network_of(registry.find("t5_seq2seq"))
+    tried = {str(one.deployment) for one in recipes.fitting(network, None)[0]}
+    assert tried == {"onnx+int8-weight-only", "onnx+int4-weight-only"}
+    assert recipes.fitting(network, "static")[0] == []

@@ -105,3 +105,17 @@ def test_a_step_leaves_the_state_before_it_as_it_was() -> None:
 def test_the_default_is_small() -> None:
     parameters = sum(p.numel() for p in StreamForCTC(StreamConfig()).parameters())
     assert 1_000_000 <= parameters <= 3_000_000
+
+
+def test_masked_frames_do_not_drown_the_gradient() -> None:
+    """Frames of zeros, as masks of time leave them, at the beginning, where no other is heard."""
+    torch.manual_seed(0)
+    model = StreamForCTC(StreamConfig(num_hidden_layers=16, hidden_size=32, vocab_size=10))
+    features, labels = torch.randn(2, 100, 80), torch.randint(1, 10, (2, 5))
+    norms = []
+    for masked in (0, 40):
+        features[:, :masked] = 0
+        model.zero_grad()
+        model(features, labels=labels).loss.backward()
+        norms.append(torch.nn.utils.get_total_norm([p.grad for p in model.parameters()]))
+    assert norms[1] < 10 * norms[0]

@@ -1,0 +1,139 @@
+"""Boxes that a detector finds, and where the boxes of an image lie in what the detector sees.
+
+A box is its corners (x0, y0, x1, y1) in pixels, from the top left of the image; x1 and y1 are just
+behind its last pixel. All of it is numpy's, so that an exported program predicts without torch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.arrays import sigmoid
+from tasks.vision.image_args import ResizeMode
+from tasks.vision.pixels import inner_part
+
+Floats = npt.NDArray[np.float32]
+
+LEAST_SCORE = 0.05  # of a box that counts at all (Tian et al. 2019, section 4)
+MOST_CANDIDATES = 1000  # boxes of an image that are compared with each other, as there
+MOST_OVERLAP = 0.6  # intersection over union of two boxes of a class that both stay, as there
+MOST_BOXES = 100  # of an image, which is what COCO's metric looks at
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """Things found in an image, the surest first."""
+
+    boxes: Floats  # float32 [k, 4], in pixels of the image as its file has it
+    scores: Floats  # float32 [k], from 0 to 1
+    labels: npt.NDArray[np.int64]  # int64 [k]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an image lies in the square that a model sees: scaled, then moved."""
+
+    x_scale: float
+    y_scale: float
+    left: int
+    top: int
+
+    @classmethod
+    def of(cls, height: int, width: int, size: int, mode: ResizeMode) -> "Placement":
+        """Return where `tasks.vision.pixels.fit` puts an image of height x width pixels.
+
+        Args:
+            size: side of the square in pixels.
+            mode: "stretch" or "pad".
+        """
+        if mode == "stretch":
+            return cls(size / width, size / height, 0, 0)
+        rows, columns, top, left = inner_part(height, width, size)
+        return cls(columns / width, rows / height, left, top)
+
+    def to_square(self, boxes: npt.NDArray[Any]) -> Floats:
+        """Return boxes of the image [n, 4] as boxes of the square."""
+        scale, shift = self._scale_and_shift()
+        return (boxes * scale + shift).astype(np.float32)
+
+    def to_image(self, boxes: npt.NDArray[Any], height: int, width: int) -> Floats:
+        """Return boxes of the square [n, 4] as boxes of an image of height x width pixels, cut off
+        at its sides."""
+        scale, shift = self._scale_and_shift()
+        sides = np.array([width, height, width, height])
+        return np.clip((boxes - shift) / scale, 0, sides).astype(np.float32)
+
+    def _scale_and_shift(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        scale = np.array([self.x_scale, self.y_scale] * 2)
+        return scale, np.array([self.left, self.top] * 2, np.float64)
+
+
+def of_points(outputs: Mapping[str, npt.NDArray[Any]]) -> list[Boxes]:
+    """Return the boxes that the points of a detector predict, in pixels of its input.
+
+    The score of a class at a point is the root of its probability and the centerness; of boxes of
+    one class that overlap much the surest stays.
+
+    Args:
+        outputs: float32 logits [b, points, classes], boxes_xyxy [b, points, 4] and centerness [b,
+            points, 1], a logit.
+    """
+    scores = np.sqrt(sigmoid(outputs["logits"]) * sigmoid(outputs["centerness"]))
+    return [_selected(*image) for image in zip(outputs["boxes_xyxy"], scores, strict=True)]
+
+
+def _selected(boxes: Floats, scores: Floats) -> Boxes:
+    """Return the boxes of one image that stay.
+
+    Args:
+        boxes: [points, 4].
+        scores: [points, classes].
+    """
+    finite = np.isfinite(boxes).all(1, keepdims=True)
+    point, label = np.nonzero((scores > LEAST_SCORE) & finite)
+    score = scores[point, label]
+    order = np.argsort(-score, kind="stable")[:MOST_CANDIDATES]
+    point, label, score = point[order], label[order], score[order]
+    kept = suppressed(boxes[point], label)[:MOST_BOXES]
+    return Boxes(boxes[point[kept]], score[kept], label[kept])
+
+
+def suppressed(
+    boxes: Floats, labels: npt.NDArray[np.int64], most: float = MOST_OVERLAP
+) -> npt.NDArray[np.int64]:
+    """Return which boxes are left, int64 [k], where each suppresses those of its own class behind
+    it that it overlaps by more than `most`.
+
+    Args:
+        boxes: [n, 4], the surest first.
+        labels: [n].
+        most: intersection over union.
+    """
+    overlaps = (iou(boxes, boxes) > most) & (labels[:, None] == labels)
+    left = np.ones(len(boxes), np.bool_)
+    for i in range(len(boxes)):
+        if left[i]:
+            left[i + 1 :] &= ~overlaps[i, i + 1 :]
+    return np.flatnonzero(left)
+
+
+def iou(boxes: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the intersection over union of each of boxes [n, 4] with each of others [m, 4]: [n,
+    m]; 0 of two without an area."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(-1)
+    areas, other_areas = (np.clip(x[:, 2:] - x[:, :2], 0, None).prod(-1) for x in (boxes, others))
+    union = areas[:, None] + other_areas - shared
+    shares: npt.NDArray[Any] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return shares
+
+
+def described(labels: npt.NDArray[np.int64], names: Sequence[str]) -> str:
+    """Return what is in an image, for people: "2 circle, 1 star"; "nothing"."""
+    counts = np.bincount(labels, minlength=len(names))
+    found = [f"{n} {name}" for n, name in zip(counts.tolist(), names, strict=True) if n]
+    return ", ".join(found) or "nothing"

@@ -1,0 +1,461 @@
+"""Object detection: the things in an image, each with its box and its class.
+
+Which prediction is to learn which box depends on how a network predicts. The task knows the ways
+and not the networks: one that predicts at points says so by the `strides` of its image processor,
+as transformers' processors say how the outputs of their detectors are read. So the loss is computed
+from outputs and targets alone, and an exported program has one, too. It is a sum over the points
+that learn a box and their count, and so an optimizer step is the same however it is cut.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
+from tasks.bounds import Bounded, Share
+from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
+from tasks.data.splits import must_have_train
+from tasks.errors import UserError
+from tasks.media import items
+from tasks.metrics.spec import metric_spec
+from tasks.vision import image_classification, image_inputs
+from tasks.vision.augment_args import AugmentArgs
+from tasks.vision.box_args import BoxAugmentArgs, BoxFormat
+from tasks.vision.image_args import ImageArgs, side_of
+
+if TYPE_CHECKING:
+    import datasets
+    import numpy as np
+    from torch import Tensor, nn
+
+    from tasks.base import Features, WrongPrediction
+    from tasks.metrics.detection import DetectionMetric, TrueBoxes
+    from tasks.preflight import Finding
+    from tasks.vision.boxes import Boxes, Placement
+    from tasks.vision.pixels import Facts
+
+EXAMPLE_INPUT = "--image photo.jpg"
+SURE = 0.5  # score of a box that is given unless another is asked for, as transformers has it
+SHOWN = 5  # classes that a description names
+
+read_inputs = image_classification.read_inputs
+show_input = image_classification.show_input
+
+
+@dataclass(frozen=True)
+class Args(BoxAugmentArgs, AugmentArgs, ImageArgs):
+    """How images and boxes are read."""
+
+    objects_column: str | None = None
+    """column of the boxes, in data that has one; found by itself where it has a usual name"""
+    box_format: BoxFormat = "xywh"
+    """how boxes in that column are written: xywh, as COCO has them, or corners, xyxy; files in
+    another format say it themselves"""
+
+    padding: Literal["reflection", "zeros"] = "zeros"
+    """what shifts and rotations bring in from outside the image; reflections would be things
+    without boxes"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.resize == "crop":
+            raise UserError("`resize` crop cuts things off that are to be found: stretch or pad")
+        if self.mixup or self.cutmix:
+            raise UserError("`mixup` and `cutmix` blend labels of images; with boxes give `mosaic`")
+        if self.augment == "randaugment":
+            raise UserError("`augment` randaugment moves things away from their boxes")
+        if self.padding == "reflection":
+            raise UserError("`padding` reflection shows things without their boxes: zeros")
+
+
+@dataclass(frozen=True)
+class Inputs(image_inputs.Inputs, Bounded):
+    """What is to be looked at, and which boxes are wanted."""
+
+    threshold: Share = SURE
+    """least score of a box that is given, from 0 to 1"""
+
+
+def from_data(args: Args, data: DataArgs) -> tuple["Detection", Examples]:
+    """The task and its examples: classes found, missing splits cut.
+
+    The splits have the columns media (see `tasks.media.source`) and objects: bbox (lists of x0, y0,
+    x1, y1 in pixels), category, iscrowd and area.
+
+    Raises `UserError` where there are no images, or no boxes.
+    """
+    from tasks.vision import value_ranges
+    from tasks.vision.box_features import names_of
+
+    source = _load(args, data)
+    splits = source.splits
+    must_have_train(splits, source.name)
+    splits = limit(cut_missing_splits(splits, None, data), data)
+    args = value_ranges.with_range(args, splits["train"])
+    task = Detection(args, names_of(splits["train"]))
+    return task, Examples(splits, source.name, source.fingerprint, source.rows)
+
+
+def for_evaluation(
+    task: "Detection", data: DataArgs, split: str | None, trained_on: str | None
+) -> Examples:
+    """Return one split as a trained task reads it; see `tasks.data.source.choose_split`.
+
+    Raises `UserError` where the split is missing, or has a class that training never saw.
+    """
+    import datasets
+
+    from tasks.vision.box_features import places_of
+
+    source = _load(task.args, data)
+    chosen, splits = choose_split(source, source.splits, None, data, split, trained_on)
+    places_of(splits[chosen], task.labels, chosen)
+    only = datasets.DatasetDict({chosen: splits[chosen]})
+    return Examples(only, source.name, source.fingerprint)
+
+
+def _load(args: Args, data: DataArgs) -> Source:
+    from tasks.data import columns
+    from tasks.vision import box_files
+
+    source = box_files.load(data, args.image_column, args.objects_column, args.box_format)
+    wanted = {"media": "media", "objects": "objects"}
+    return replace(source, splits=columns.select(source.splits, wanted, source.name))
+
+
+def for_prediction(task: "Detection", inputs: Inputs) -> "Detection":
+    """The task as `predict` was asked to use it."""
+    return replace(task, threshold=inputs.threshold)
+
+
+def from_config(config: Mapping[str, Any]) -> "Detection":
+    """The task a checkpoint was trained on, from what `Detection.config` recorded."""
+    return Detection(
+        Args.of_checkpoint(config["args"]),
+        tuple(config["labels"]),
+        tuple(config["strides"]),
+        config["size"],
+        tuple(config["mean"]),
+        tuple(config["std"]),
+    )
+
+
+@dataclass(frozen=True)
+class Detection(Bindable):
+    """The task with what the data told of it. Satisfies `tasks.base.Task`."""
+
+    args: Args
+    labels: tuple[str, ...]
+    strides: tuple[int, ...] = ()  # pixels between the points of each level, ascending
+    size: int = 0  # height and width that the model sees
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    processor: Any = field(default=None, compare=False, repr=False)
+    threshold: float = SURE  # least score of a box that `to_json` gives
+
+    name = "object-detection"
+    pipeline = "object-detection"
+    unit = "pixels"
+    verb = "detect"
+    has_language = False
+    example_call = EXAMPLE_INPUT
+    primary = metric_spec("map")
+    of_rows = False  # an image has many things
+
+    def config(self) -> dict[str, Any]:
+        """Return what `from_config` needs to make the task again, as plain JSON."""
+        return {name: x for name, x in super().config().items() if name != "threshold"}
+
+    @property
+    def output_kinds(self) -> Mapping[str, OutputKind]:
+        """The kind of each output of the task's models, by name."""
+        return {"logits": "logits", "boxes_xyxy": "boxes_xyxy", "centerness": "logits"}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the metric's `by_class`."""
+        return self.labels
+
+    def describe_outputs(self, literal: Callable[[str], str]) -> str:
+        """Return what the model gives for an image, for a card."""
+        named = ", ".join(literal(name) for name in self.labels[:SHOWN])
+        more = len(self.labels) - SHOWN
+        return (
+            f"Finds things of {len(self.labels)} classes and gives a box around each: "
+            f"{named}{f' and {more} more' * (more > 0)}."
+        )
+
+    def example_code(self, is_english: bool) -> str:
+        """Return an input of transformers' pipeline as Python source."""
+        return '"photo.jpg"'
+
+    def model_config(self) -> dict[str, Any]:
+        """The fields of a transformers config that this task sets."""
+        return {
+            "num_labels": len(self.labels),
+            "id2label": dict(enumerate(self.labels)),
+            "label2id": {name: i for i, name in enumerate(self.labels)},
+        }
+
+    def bind_for_training(self, processor: Any, limit: int) -> "Detection":
+        """Return the task bound to a processor, with the processor's size, normalisation and
+        strides."""
+        return replace(
+            self,
+            args=replace(
+                self.args.resolved(processor),
+                hflip=image_classification.flips(self.args, self.labels),
+            ),
+            strides=tuple(processor.strides),
+            size=side_of(processor),
+            mean=tuple(processor.image_mean),
+            std=tuple(processor.image_std),
+            processor=processor,
+        )
+
+    def decode(self, media: Mapping[str, Any]) -> "tuple[np.ndarray, Facts]":
+        """The pixels of a file, uint8 [height, width, 1 or 3]; see `tasks.vision.images.read`."""
+        from tasks.vision import images
+
+        args = self.args
+        return images.read(
+            media,
+            max_pixels=args.max_pixels,
+            background=args.behind,
+            value_range=args.value_range,
+        )
+
+    def _square(self, image: "np.ndarray") -> "np.ndarray":
+        """Return the square of an image that the model sees, uint8 [size, size, 1 or 3]."""
+        from tasks.vision import images
+
+        return images.fit(image, self.size, self.args.resize or "stretch", self.args.behind)
+
+    def _placement(self, height: int, width: int) -> "Placement":
+        """Return where an image of this size lies in that square."""
+        from tasks.vision.boxes import Placement
+
+        return Placement.of(height, width, self.size, self.args.resize or "stretch")
+
+    def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
+        """The images of one split, decoded and resized, in memory where they fit, and their
+        boxes."""
+        from tasks.media import decoding
+        from tasks.vision.box_features import BoxFeatures
+
+        def decode(media: Mapping[str, Any]) -> "tuple[np.ndarray, Facts]":
+            image, facts = self.decode(media)
+            height, width = image.shape[:2]
+            return self._square(image), {**facts, "height": height, "width": width}
+
+        args = self.args
+        decoded = decoding.decode_split(
+            examples,
+            decode,
+            lambda image: float(image.shape[0] * image.shape[1]),
+            on_bad_file=args.on_bad_file,
+            cache_key=f"{cache_key}/boxes/{self.size}/{args.max_pixels}/{args.behind}/"
+            f"{args.resize}/{args.value_range}",
+            title="reading images",
+            digests=True,
+        )
+        return BoxFeatures(decoded, examples, self.labels, self._placement, self.args)
+
+    def preflight(
+        self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
+    ) -> "list[Finding]":
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
+        from tasks.vision import image_preflight
+
+        decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
+        return image_preflight.check(examples.splits, decoded, None, self.args)
+
+    def is_one(self, raw: Any) -> bool:
+        """Return whether an input is a single image, and not a list of them."""
+        return items.is_one(raw, image_classification.DIMS)
+
+    def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
+        """Rows for `collate` from what `read_inputs` gives, or from whatever
+        `tasks.vision.image_items.pixels` takes for an image."""
+        from tasks.vision import image_items, images
+
+        def decode(media: Mapping[str, Any]) -> "np.ndarray":
+            return self.decode(media)[0]
+
+        args = self.args
+        convert = partial(images.open_any, background=args.behind, value_range=args.value_range)
+        rows = []
+        for i, item in enumerate(raw):
+            image = image_items.pixels(item, decode, convert)
+            rows.append({"sample_id": i, "size": image.shape[:2], "image": self._square(image)})
+        return rows
+
+    def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """Stacks images, augments them where the rows come from a view, and normalises.
+
+        The input is pixel_values float32 [b, 3, size, size]. The targets are sizes int64 [b, 2]
+        (height and width of the files' images), and of rows with boxes, for each image: boxes
+        float32 [n, 4] in pixels of the input, labels int64 [n], crowd bool [n], and its `truth`.
+        """
+        view = rows[0].get("view") if rows else None
+        if view is not None and view.strength != "none" and self.args.augment != "none":
+            rows = self._varied(rows)
+        return self.collate_arrays(rows).tensors()
+
+    def _varied(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the rows with images and boxes as their views have them."""
+        from tasks.randomness import SampleRandom
+        from tasks.vision.box_augment import Pictured, vary
+
+        def pictured(row: Mapping[str, Any]) -> Pictured:
+            return Pictured(row["image"], row["boxes"], row["labels"], row["crowd"])
+
+        varied = []
+        for row in rows:
+            draws = SampleRandom(row["view"], [row["sample_id"]])
+            partners = list(map(pictured, row.get("partners", ())))
+            seen = vary(pictured(row), draws, self.args, self.args, partners)
+            boxes = seen.boxes.astype("float32")
+            more = {"image": seen.image, "boxes": boxes, "labels": seen.labels, "crowd": seen.crowd}
+            varied.append({**row, **more})
+        return varied
+
+    def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """See `tasks.base.PredictsArrays`; of rows without a view that augments."""
+        import numpy as np
+
+        from tasks.vision.pixels import normalised
+
+        made = normalised([row["image"] for row in rows], self.mean, self.std)
+        pixels: Any = made.transpose(0, 3, 1, 2)  # channels last in memory
+        ids: Any = np.array([row["sample_id"] for row in rows], np.int64)
+        targets: dict[str, Any] = {"sizes": np.array([row["size"] for row in rows], np.int64)}
+        if "boxes" in rows[0]:
+            targets |= {name: [row[name] for row in rows] for name in ("boxes", "labels", "crowd")}
+            targets["truth"] = tuple(row["truth"] for row in rows)
+        return Batch({"pixel_values": pixels}, ids, targets)
+
+    def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Any]":
+        """Return random boxes, three in each image, with random classes."""
+        import torch
+
+        generator = torch.Generator().manual_seed(seed)
+        height, width = inputs["pixel_values"].shape[2:]
+        rows, sides = range(len(inputs["pixel_values"])), torch.tensor([width, height] * 2)
+        corners = [torch.rand(3, 2, 2, generator=generator).sort(1).values for _ in rows]
+        classes = [torch.randint(len(self.labels), (3,), generator=generator) for _ in rows]
+        return {
+            "boxes": [row.flatten(1) * sides for row in corners],
+            "labels": classes,
+            "crowd": [torch.zeros(3, dtype=torch.bool) for _ in rows],
+        }
+
+    def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
+        """Return the outputs of `output_kinds` in float32: logits [b, points, classes], boxes_xyxy
+        [b, points, 4] in pixels of the input and centerness [b, points, 1]."""
+        from tasks.arrays import to_float32
+
+        outputs = model(**batch.inputs)
+        return {name: to_float32(getattr(outputs, name)) for name in self.output_kinds}
+
+    def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
+        """The loss of `tasks.vision.points`, summed over images; the count is that of the points
+        that learn a box.
+
+        Raises `UserError` for `label_smoothing`, since the focal loss has its own way with classes
+        that are unsure.
+        """
+        from tasks.vision import points
+
+        if label_smoothing:
+            raise UserError("`label_smoothing_factor`: the classes of boxes can't be smoothed")
+        pixels, targets = batch.inputs["pixel_values"], batch.targets
+        height, width = pixels.shape[2:]
+        where = points.grid(height, width, self.strides, outputs["logits"])
+        true = (targets[name] for name in ("boxes", "labels", "crowd"))
+        learned = points.assign(where, self.strides, *true)
+        parts = points.losses(outputs, where, learned)
+        terms = sum(parts.values()).detach()  # type: ignore[union-attr]
+        logs = {name: part.detach().sum() for name, part in parts.items()}
+        total = sum(part.sum() for part in parts.values())
+        return Loss(total, points.counts(learned).sum(), logs, terms)  # type: ignore[arg-type]
+
+    def predict(
+        self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
+    ) -> "list[Boxes]":
+        """Return the things found in each image, in pixels of the image as its file has it."""
+        from tasks import arrays
+        from tasks.vision import boxes
+
+        outputs = self.forward(model, batch) if outputs is None else outputs
+        found = boxes.of_points({name: arrays.to_numpy(x) for name, x in outputs.items()})
+        sizes = arrays.to_numpy(batch.targets["sizes"]).tolist()
+        return [
+            replace(one, boxes=self._placement(height, width).to_image(one.boxes, height, width))
+            for one, (height, width) in zip(found, sizes, strict=True)
+        ]
+
+    def references(self, batch: Batch) -> "Sequence[TrueBoxes]":
+        """The things that are in each image, in pixels of the image as its file has it."""
+        truth: Sequence[TrueBoxes] = batch.targets["truth"]
+        return truth
+
+    def accumulator(self) -> "DetectionMetric":
+        """Return an empty accumulator of this task's metrics."""
+        from tasks.metrics.detection import DetectionMetric
+
+        return DetectionMetric(len(self.labels))
+
+    def update(self, accumulator: "DetectionMetric", seen: "Evaluated[Boxes]") -> None:
+        """Add the predictions of a batch to an accumulator."""
+        accumulator.update(seen.batch.ids.cpu().numpy(), seen.predictions, seen.references)
+
+    def errors(self, seen: "Evaluated[Boxes]") -> "Sequence[WrongPrediction]":
+        """Return the images in which the boxes of `threshold` or more are not those that there are:
+        of other classes, or as many at other places (an overlap below a half)."""
+        import numpy as np
+
+        from tasks.vision.boxes import described, iou
+
+        assert seen.loss.terms is not None
+        losses, ids, found = seen.loss.terms.tolist(), seen.batch.ids.tolist(), []
+        rows = zip(losses, ids, seen.predictions, seen.references, strict=True)
+        for loss, sample, guess, truth in rows:
+            sure = guess.scores >= self.threshold
+            there = (
+                np.ones(len(truth.labels), np.bool_) if truth.iscrowd is None else ~truth.iscrowd
+            )
+            said, true = (
+                described(x, self.labels) for x in (guess.labels[sure], truth.labels[there])
+            )
+            overlaps = iou(truth.boxes[there], guess.boxes[sure])
+            same = truth.labels[there][:, None] == guess.labels[sure]
+            missed = int((~((overlaps >= 0.5) & same).any(1)).sum())
+            if said != true or missed:
+                found.append(
+                    (loss, sample, true, said if said != true else f"{said} ({missed} elsewhere)")
+                )
+        return found
+
+    def show(self, example: Mapping[str, Any], row: int) -> str:
+        """An example in one line of a table."""
+        from tasks.media.source import name_of
+
+        return name_of(example["media"], row)
+
+    def to_json(self, prediction: "Boxes", top_k: int | None = None) -> dict[str, Any]:
+        """Return the things found with a score of `threshold` or more, the surest first.
+
+        `labels` and `scores` are lists of one each; `boxes` are lists of x0, y0, x1 and y1 in
+        pixels of the image.
+
+        Args:
+            top_k: so many at most.
+        """
+        sure = (prediction.scores >= self.threshold).nonzero()[0][:top_k]
+        return {
+            "labels": [self.labels[label] for label in prediction.labels[sure]],
+            "scores": [round(score, 4) for score in prediction.scores[sure].tolist()],
+            "boxes": [[round(x, 1) for x in box] for box in prediction.boxes[sure].tolist()],
+        }
