@@ -371,8 +371,7 @@ class HasConfusionMatrix(Protocol):
 
     @property
     def single_label(self) -> bool:
-        """Whether each example has exactly one label; a classifier may also predict several labels
-        or a number."""
+        """Whether each example has exactly one label, and not several or a number."""
 
     def confusion_matrix(self, accumulator: Any) -> "np.ndarray":
         """Return the confusion matrix, counts int64 [labels, labels]; its rows are the true
@@ -381,7 +380,7 @@ class HasConfusionMatrix(Protocol):
 
 @runtime_checkable
 class HasPicture(Protocol):
-    """A task that can draw its examples as pictures, which show them better than a line of text."""
+    """A task that can draw its examples as pictures."""
 
     def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
         """Draw a row of the features on matplotlib axes."""

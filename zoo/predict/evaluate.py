@@ -60,6 +60,8 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetri
 
     Raises `UserError` for a damaged checkpoint, data that can't be read, or unknown labels.
     """
+    terminal.quiet_libraries()
+    keep_freed_memory()
     with threads.restored():  # who calls this from Python has theirs again
         if args.threads is not None:
             torch.set_num_threads(args.threads)  # also of what is computed beside the deployment
@@ -67,8 +69,6 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetri
 
 
 def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
-    terminal.quiet_libraries()
-    keep_freed_memory()
     deployment = _deployment(args)
     how = (args.deployment, args.device, args.threads)
     checkpoint, model, _ = open_deployed(args.checkpoint, entry, *how)
