@@ -20,7 +20,7 @@ MOST_CLASSES = 255
 IGNORE = "ignore"
 """The name, in a file of classes, of what is no class: its pixels are left out."""
 MOST_VALUE = 65535  # of a mask of 16 bits
-NAMES = ("name", "class", "label", "# label", "class_name", "classname", "names", "classes")
+NAMES = ("name", "class", "label", "# label", "class_name", "classname", "names", "labels")
 COLOURS = ("colour", "color", "color_rgb", "rgb", "hex")
 VALUES = ("value", "index", "id", "label_id", "class_id")
 CHANNELS = (("r", "red"), ("g", "green"), ("b", "blue"))
@@ -155,7 +155,7 @@ def _separator(lines: Sequence[tuple[int, str]]) -> str:
         for _, line in lines[:1]:
             cells = [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
             rest = [cell for cell in cells[1:] if cell]
-            is_one = any(cell.isdecimal() for cell in cells) or bool(rest) and _is_colour(rest)
+            is_one = any(cell.isdecimal() for cell in cells) or (bool(rest) and _is_colour(rest))
             if len(cells) > 1 and (is_one or _is_header(cells)):
                 return separator
     return ","

@@ -140,3 +140,27 @@ def test_a_mask_at_another_size_has_the_classes_at_the_centres_of_its_pixels() -
         tensor = torch.from_numpy(mask)[None, None].float()
         wanted = F.interpolate(tensor, size, mode="nearest-exact")[0, 0].byte().numpy()
         assert np.array_equal(mask_files.resize(mask, *size), wanted)
+
+
+GREYS = ClassTable(("a", "b", "c"), (0, 1, 2), ((0, 0, 0), (255, 255, 255), (128, 128, 128)))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_shades_are_colours_where_those_of_the_table_are_grey(mode: str) -> None:
+    shades = np.array([[0, 255, 128]], np.uint8)
+    image = Image.fromarray(shades).convert(mode)
+    assert mask_files.decode(media(image), GREYS).tolist() == [[0, 1, 2]]
+    numbers = Image.fromarray(np.array([[0, 1, 2, 255]], np.uint8))
+    assert mask_files.decode(media(numbers), GREYS).tolist() == [[0, 1, 2, IGNORED]]
+
+
+def test_white_of_one_bit_is_the_class_that_is_white() -> None:
+    table = ClassTable(("thing", "ground"), (0, 1), ((255, 255, 255), (0, 0, 0)))
+    image = Image.fromarray(np.array([[False, True]]))
+    assert mask_files.decode(media(image), table).tolist() == [[1, 0]]
+
+
+def test_ignored_numbers_do_not_count() -> None:
+    table = ClassTable(("a", "b"), (1, 2), ignored_values=(0,))
+    image = Image.fromarray(np.array([[0, 1, 2]], np.uint8))
+    assert mask_files.decode(media(image), table).tolist() == [[IGNORED, 0, 1]]
