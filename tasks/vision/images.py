@@ -175,9 +175,7 @@ def _has_more_frames(image: "ImageFile") -> bool:
 
 def orientation(image: "PILImage") -> int:
     """Return the way an image lies as its EXIF says it, 1 (upright) to 8; 1 where it does not."""
-    from PIL import ExifTags
-
-    found = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+    found = image.getexif().get(_ORIENTATION, UPRIGHT)
     return found if found in range(1, 9) else UPRIGHT
 
 
@@ -219,7 +217,7 @@ def size(media: Mapping[str, Any]) -> tuple[int, int]:
 def shown_size(media: Mapping[str, Any]) -> tuple[int, int]:
     """Height and width of the pixels that `read` gives, by the header. Raises `BadFile`."""
     with _opened(media, "more than can be") as image:
-        on_its_side = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        on_its_side = orientation(image) in (5, 6, 7, 8)
         height, width = image.height, image.width
         return (width, height) if on_its_side else (height, width)
 

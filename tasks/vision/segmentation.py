@@ -441,7 +441,7 @@ class Segmentation(Bindable):
 
         image = row["image"]
         if "mask" in row:
-            image = class_maps.overlay(image, row["mask"], self.table.drawn())
+            image = class_maps.overlay(image, row["mask"], self.table)
         draw.image(axes, image)
 
     def to_json(

@@ -237,7 +237,7 @@ def of_numbers(root: Path, classes: str, numbers: tuple[int, int, int], count: i
 
 def counted(task: segmentation.Segmentation, split: object) -> dict[str, int]:
     """The pixels that each class has in the first mask of a split."""
-    features = replace(task, size=8).features(split, "")  # type: ignore[arg-type]
+    features = replace(task, size=8).features(split, "")
     mask = features.__getitems__([0])[0]["original"]
     return {name: int((mask == i).sum()) for i, name in enumerate(task.labels)}
 
