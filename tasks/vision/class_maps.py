@@ -132,6 +132,25 @@ def overlay(image: _Pixels, classes: ClassMap, table: ClassTable) -> _Pixels:
     return np.rint(mixed).astype(np.uint8)
 
 
+def shares(classes: ClassMap) -> list[tuple[int, float]]:
+    """Return the classes that a map has, those of most pixels first, and the share of its pixels
+    that each has."""
+    pixels = np.bincount(classes.ravel())
+    order = [int(i) for i in np.argsort(-pixels, kind="stable") if pixels[i]]
+    return [(i, float(pixels[i] / classes.size)) for i in order]
+
+
+def png_of(there: npt.NDArray[np.bool_]) -> bytes:
+    """Return a PNG file of one channel, 255 where a pixel is meant and 0 elsewhere.
+
+    Args:
+        there: bool [height, width].
+    """
+    from PIL import Image
+
+    return _png(Image.fromarray(there.astype(np.uint8) * 255, "L"))
+
+
 def mask_png(classes: ClassMap, table: ClassTable) -> bytes:
     """Return a mask as a PNG file that is read as it is written: of the value of each pixel's
     class, with a palette of their colours, or in 16 bits of grey where a value is above 255.
