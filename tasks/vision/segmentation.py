@@ -8,7 +8,7 @@ it sees: they are interpolated. Metrics are computed at the size of the images t
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -187,9 +187,9 @@ class Segmentation(Bindable):
         """Images are decoded, varied and normalised as they are for a classifier."""
         args = image_classification.Args(
             **{
-                field: getattr(self.args, field)
+                one.name: getattr(self.args, one.name)
                 for part in (AugmentArgs, ImageArgs)
-                for field in part.__dataclass_fields__
+                for one in fields(part)
             }
         )
         kind: Literal["single_label_classification"] = "single_label_classification"
