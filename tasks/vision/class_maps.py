@@ -2,15 +2,17 @@
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tasks import arrays
-from tasks.vision.class_table import IGNORED
-from tasks.vision.image_args import Colour
+from tasks.vision.class_table import IGNORED, ClassTable
 from tasks.vision.mask_files import ClassMap
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
 
 BAND = 2**22
 """Logits that are computed at once at the size of the image: 16 MiB."""
@@ -109,21 +111,24 @@ def stitched(
     return sums[:, :height, :width]
 
 
-def overlay(image: _Pixels, classes: ClassMap, colours: Sequence[Colour]) -> _Pixels:
-    """Return an image under the colours of its classes, uint8 [height, width, 3]; the first class,
-    which is mostly the background, and ignored pixels stay as they are where it is drawn black.
+def overlay(image: _Pixels, classes: ClassMap, table: ClassTable) -> _Pixels:
+    """Return an image under the colours of its classes, uint8 [height, width, 3]; ignored pixels
+    stay as they are, and so does the background, a class of that name or of the number 0, where it
+    is drawn black.
 
     Args:
         image: uint8 [height, width, 1 or 3].
     """
-    table = np.zeros((256, 3), np.float32)
-    table[: len(colours)] = colours
+    colours = np.zeros((256, 3), np.float32)
     cover = np.full(256, COVER, np.float32)
     cover[IGNORED] = 0
-    if tuple(colours[0]) == (0, 0, 0):
-        cover[0] = 0
+    of_classes = zip(table.names, table.values, table.drawn(), strict=True)
+    for i, (name, value, colour) in enumerate(of_classes):
+        colours[i] = colour
+        if colour == (0, 0, 0) and (value == 0 or name.casefold() == "background"):
+            cover[i] = 0
     share = cover[classes][:, :, None]
-    mixed = image.astype(np.float32) * (1 - share) + table[classes] * share
+    mixed = image.astype(np.float32) * (1 - share) + colours[classes] * share
     return np.rint(mixed).astype(np.uint8)
 
 
@@ -143,19 +148,36 @@ def png_of(there: npt.NDArray[np.bool_]) -> bytes:
     """
     from PIL import Image
 
-    content = io.BytesIO()
-    Image.fromarray(there.astype(np.uint8) * 255, "L").save(content, "PNG")
-    return content.getvalue()
+    return _png(Image.fromarray(there.astype(np.uint8) * 255, "L"))
 
 
-def png(pixels: _Pixels, colours: Sequence[Colour] | None = None) -> bytes:
-    """Return a PNG file: of an image [height, width, 3], or of classes [height, width] with a
-    palette of their colours."""
+def mask_png(classes: ClassMap, table: ClassTable) -> bytes:
+    """Return a mask as a PNG file that is read as it is written: of the value of each pixel's
+    class, with a palette of their colours, or in 16 bits of grey where a value is above 255.
+
+    Args:
+        classes: uint8 [height, width], each one of the table's.
+    """
     from PIL import Image
 
-    image = Image.fromarray(pixels, "RGB" if colours is None else "P")
-    if colours is not None:
-        image.putpalette([channel for colour in colours for channel in colour])
+    values = np.array(table.values, np.uint16)[classes]
+    if max(table.values) > 255:
+        return _png(Image.fromarray(values))
+    palette = np.zeros((256, 3), np.uint8)
+    palette[list(table.values)] = table.drawn()
+    image = Image.fromarray(values.astype(np.uint8), "P")
+    image.putpalette(palette.ravel().tolist())
+    return _png(image)
+
+
+def png(pixels: _Pixels) -> bytes:
+    """Return a PNG file of an image, uint8 [height, width, 3]."""
+    from PIL import Image
+
+    return _png(Image.fromarray(pixels, "RGB"))
+
+
+def _png(image: "PILImage") -> bytes:
     content = io.BytesIO()
     image.save(content, "PNG")
     return content.getvalue()

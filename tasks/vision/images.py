@@ -50,6 +50,7 @@ IMAGE = MediaKind(
 )
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # Pillow's names
 MOVING = ("GIF", "PNG", "TIFF", "WEBP")  # of several frames or pages; MPO has but previews
+UPRIGHT = 1  # of the orientations of EXIF
 MAX_PIXELS = 50_000_000
 FULL: ValueRange = (0, 65535)  # of 16 bits
 _ORIENTATION = 0x0112  # the tag of EXIF
@@ -117,7 +118,9 @@ def read(
         if values is not None:
             found, facts = pixels.of_values(values, value_range, background)
         else:
+            way = orientation(image)
             found, facts = pixels.of_image(turned(image), background)
+            facts |= {"orientation": float(way)} if way != UPRIGHT else {}
         return found, facts | ({"frames": 1.0} if _has_more_frames(image) else {})
 
 
@@ -170,6 +173,12 @@ def _has_more_frames(image: "ImageFile") -> bool:
         return False
 
 
+def orientation(image: "PILImage") -> int:
+    """Return the way an image lies as its EXIF says it, 1 (upright) to 8; 1 where it does not."""
+    found = image.getexif().get(_ORIENTATION, UPRIGHT)
+    return found if found in range(1, 9) else UPRIGHT
+
+
 def turned(image: "ImageFile") -> "PILImage":
     """Return an image turned as its EXIF says."""
     from PIL import ImageOps
@@ -208,7 +217,7 @@ def size(media: Mapping[str, Any]) -> tuple[int, int]:
 def shown_size(media: Mapping[str, Any]) -> tuple[int, int]:
     """Height and width of the pixels that `read` gives, by the header. Raises `BadFile`."""
     with _opened(media, "more than can be") as image:
-        on_its_side = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        on_its_side = orientation(image) in (5, 6, 7, 8)
         height, width = image.height, image.width
         return (width, height) if on_its_side else (height, width)
 

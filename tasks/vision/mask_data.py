@@ -1,6 +1,7 @@
 """Images with masks as examples, wherever they come from: folders, tables, parquet, the Hub."""
 
 import dataclasses
+import json
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from tasks.paths import expanded
 from tasks.printing import print_lines
 from tasks.vision import class_table, mask_files, mask_folders
 from tasks.vision.class_table import IGNORED, MOST_CLASSES, ClassTable
+from tasks.vision.embedded import scenes
 from tasks.vision.images import IMAGE
 from tasks.vision.mask_files import MASK
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 CLASS_FILES = ("classes.txt", "classes.csv", "classes.json", "labelmap.txt", "class_dict.csv")
 """Names of files at the root of a folder of data that list its classes."""
+NOTED = '{"table":'  # how the note of `keep_classes` begins
 ROWS_A_JOB = 32
 LOOKED_AT = 100  # values of a column that say whether it has paths
 
@@ -142,20 +145,85 @@ def classes_of(
     Raises `UserError` for a file that lists none, and for masks whose classes nobody can say.
     """
     if asked is not None:
-        return class_table.read(expanded(asked))
+        table = class_table.read(expanded(asked))
+    elif (found := listed(data)) is not None:
+        table, _ = found
+    else:
+        return _of_train(train, ignore_index, max_pixels)
+    if len(table.names) == 2 and not table.colours and ignore_index not in table.values:
+        _must_have_both(train, table, ignore_index, max_pixels)
+    return table
+
+
+def listed(data: DataArgs) -> tuple[ClassTable, str] | None:
+    """Return the classes that data list themselves, in a file beside them (`CLASS_FILES`), and
+    where; None where nothing lists them.
+
+    Raises `UserError` where several files do, and for one that cannot be read.
+    """
+    if data.data == "embedded":
+        names = ("background", *scenes.CLASSES)
+        return ClassTable(names, tuple(range(len(names)))), data.data
     root = expanded(data.data)
-    if root.is_dir():
-        beside = [root / name for name in CLASS_FILES if (root / name).is_file()]
-        if len(beside) > 1:
-            names = " and ".join(file.name for file in beside)
-            raise UserError(f"{root} has {names}: say with `classes` which of them counts")
-        if beside:
-            return class_table.read(beside[0])
-    return _of_train(train, ignore_index, max_pixels)
+    beside = [root / name for name in CLASS_FILES if (root / name).is_file()]
+    if len(beside) > 1:
+        names_of_files = " and ".join(file.name for file in beside)
+        raise UserError(f"{root} has {names_of_files}: say with `classes` which of them counts")
+    return (class_table.read(beside[0]), str(beside[0])) if beside else None
 
 
-def _of_train(train: "datasets.Dataset", ignore_index: int, max_pixels: int) -> ClassTable:
-    """Return one class for each number in the masks of train."""
+def keep_classes(
+    split: "datasets.Dataset", table: ClassTable, where: str, trained: ClassTable
+) -> None:
+    """Note in the description of a split which classes its masks hold, as `listed` says it.
+
+    Raises `UserError` for a class that is none of the trained ones.
+    """
+    places = class_table.places_of(table, trained, where)
+    split.info.description = json.dumps({"table": dataclasses.asdict(table), "places": places})
+
+
+def kept_classes(
+    split: "datasets.Dataset", trained: ClassTable
+) -> tuple[ClassTable, tuple[int, ...]]:
+    """Return the classes that the masks of a split hold, and which of the trained ones each is:
+    those of `keep_classes`, else the trained ones themselves."""
+    if not (description := split.info.description).startswith(NOTED):
+        return trained, tuple(range(len(trained.names)))
+    noted = json.loads(description)
+    return class_table.of_record(noted["table"]), tuple(noted["places"])
+
+
+def _must_have_both(
+    train: "datasets.Dataset", table: ClassTable, ignore_index: int, max_pixels: int
+) -> None:
+    """Raise `UserError` where train has pixels of one of two classes alone, and others that are
+    `ignore_index`: black and white masks, whose white is 255."""
+    seen: set[int] = set()
+    find = _values_of(train, max_pixels, skip=True)
+    for start in range(0, train.num_rows, ROWS_A_JOB):
+        seen |= find(start)
+        if seen >= set(table.values):
+            return
+    absent = [name for name, one in zip(table.names, table.values, strict=True) if one not in seen]
+    if ignore_index in seen:
+        name = absent[0]
+        raise UserError(
+            f"no mask of train has a pixel of {name!r}, number"
+            f" {table.values[table.names.index(name)]}, and some have {ignore_index}, which is"
+            f" `ignore_index`, the number of pixels that do not count: if those are {name!r}, give"
+            f" `classes` as csv with the columns name and value, and {name},{ignore_index} in it"
+        )
+
+
+def _values_of(
+    train: "datasets.Dataset", max_pixels: int, skip: bool = False
+) -> Callable[[int], set[int]]:
+    """Return what finds the numbers in the masks of some rows, from one on (`ROWS_A_JOB`).
+
+    Args:
+        skip: pass over files that are no masks of numbers, which are a `UserError` else.
+    """
     stored = train.select_columns(["mask"]).with_format("arrow")
 
     def job(start: int) -> set[int]:
@@ -168,11 +236,17 @@ def _of_train(train: "datasets.Dataset", ignore_index: int, max_pixels: int) -> 
             try:
                 found.update(mask_files.values_of(mask, max_pixels))
             except BadFile as problem:
-                raise UserError(f"the mask {name_of(mask, row)}: {problem}") from None
+                if not skip:
+                    raise UserError(f"the mask {name_of(mask, row)}: {problem}") from None
         return found
 
+    return job
+
+
+def _of_train(train: "datasets.Dataset", ignore_index: int, max_pixels: int) -> ClassTable:
+    """Return one class for each number in the masks of train."""
     with ThreadPoolExecutor(thread_name_prefix="masks") as pool:
-        parts = list(pool.map(job, range(0, train.num_rows, ROWS_A_JOB)))
+        parts = list(pool.map(_values_of(train, max_pixels), range(0, train.num_rows, ROWS_A_JOB)))
     values = sorted(set().union(*parts))
     if values == [0, IGNORED] and ignore_index == IGNORED:
         raise UserError(

@@ -1,5 +1,6 @@
 """The images of a split with their masks, decoded together: one array of pixels and classes."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,15 +11,20 @@ import numpy.typing as npt
 from tasks.base import Viewed
 from tasks.errors import UserError
 from tasks.media.source import BadFile, name_of
+from tasks.printing import print_lines
 from tasks.vision import images, mask_data, mask_files
-from tasks.vision.class_table import ClassTable
+from tasks.vision.class_table import IGNORED, ClassTable
 from tasks.vision.mask_files import ClassMap
 
 if TYPE_CHECKING:
     import datasets
 
+    from tasks.media.decoding import Decoded
     from tasks.vision.image_classification import ImageClassification
     from tasks.vision.pixels import Facts
+
+TURNED = "turned"
+"""The fact of an image that it is turned, and its mask is not."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,9 @@ class Pair:
     images: "ImageClassification"
     """How images are read."""
     table: ClassTable
+    """What the masks hold."""
+    places: tuple[int, ...]
+    """Of each class of the table: which of the model's it is."""
     ignore_index: int
     size: int
     """Height and width that the model sees."""
@@ -43,15 +52,22 @@ class Pair:
         """
         image, facts = self.images.decode(media)
         mask = self.mask_of(media)
+        if is_alone := "orientation" in facts and not self._is_turned(media["mask"]):
+            facts = facts | {TURNED: 1.0}
         if mask.shape != image.shape[:2]:
+            why = ", turned by its EXIF data," if is_alone else ""
             raise BadFile(
-                f"{image.shape[1]} x {image.shape[0]} pixels, and its mask"
+                f"{image.shape[1]} x {image.shape[0]} pixels{why or ','} and its mask"
                 f" {_named(media['mask'])} has {mask.shape[1]} x {mask.shape[0]}"
             )
         if not self.whole:
             image = images.resize(image, self.size, self.size)
             mask = mask_files.resize(mask, self.size, self.size)
         return np.concatenate([image, mask[:, :, None]], axis=2), facts
+
+    def _is_turned(self, mask: Mapping[str, Any]) -> bool:
+        with images.within(mask, self.images.args.max_pixels) as image:
+            return images.orientation(image) != images.UPRIGHT
 
     def mask_of(self, media: Mapping[str, Any]) -> ClassMap:
         """Return the mask of an image at its own size. Raises `BadFile`."""
@@ -60,19 +76,37 @@ class Pair:
             raise BadFile("it has no mask")
         try:
             limit = self.images.args.max_pixels
-            return mask_files.decode(mask, self.table, self.ignore_index, limit)
+            found = mask_files.decode(mask, self.table, self.ignore_index, limit)
         except BadFile as problem:
             raise BadFile(f"its mask {_named(mask)}: {problem}") from None
+        lookup = np.full(256, IGNORED, np.uint8)
+        lookup[: len(self.places)] = self.places
+        return lookup[found]
 
     def key(self) -> str:
         """Return all that the arrays depend on beside the files."""
         args = self.images.args
-        how = (args.max_pixels, args.behind, args.value_range, self.ignore_index, self.table)
+        masks = (self.ignore_index, self.table, self.places)
+        how = (args.max_pixels, args.behind, args.value_range, *masks)
         return f"{0 if self.whole else self.size}/{how}"
 
 
 def _named(mask: Mapping[str, Any]) -> str:
     return str(mask["path"]) if mask.get("path") else ""
+
+
+def _tell_what_is_turned(examples: "datasets.Dataset", decoded: "Decoded") -> None:
+    """Warn of images that their EXIF data turn, and whose masks have none: of some tools these lie
+    on the image as it was stored, of others as it is shown."""
+    turned = [row for row, facts in decoded.facts.items() if TURNED in facts]
+    if turned:
+        name = name_of(examples[min(turned)]["media"], min(turned))
+        print_lines(
+            f"warning: {len(turned):,} of {len(decoded):,} images, such as {name} (turned by its"
+            " EXIF data), are turned and their masks are not: see whether these fit the images as"
+            " they are shown",
+            file=sys.stderr,
+        )
 
 
 class MaskFeatures(Viewed):
@@ -94,6 +128,7 @@ class MaskFeatures(Viewed):
             digests=True,
             beside="mask",
         )
+        _tell_what_is_turned(examples, self.decoded)
         self.origins: np.ndarray = self.decoded.kept
         self.rows: np.ndarray = np.ones(len(self.decoded), np.int64)
         sizes = self.decoded.sizes.astype(np.int64)

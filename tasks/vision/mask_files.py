@@ -2,7 +2,8 @@
 
 A mask is a picture without loss (PNG, TIFF, BMP) of 1 to 16 bits. Of one
 in shades of grey or with a palette the numbers count, as Pascal VOC has them; of one in red, green
-and blue the colours, which a table of classes tells apart.
+and blue the colours, which a table of classes tells apart. Where all colours of a table are shades
+of grey, those of a grey mask are colours too.
 """
 
 from collections.abc import Mapping
@@ -41,6 +42,9 @@ class MaskPixels(NamedTuple):
     """Integers [height, width], where it has numbers."""
     colours: npt.NDArray[np.int32] | None
     """Red, green and blue as one number, 0xrrggbb, [height, width], where it has colours."""
+    greys: npt.NDArray[Any] | None = None
+    """Shades of a mask of a single channel of 8 bits or less, from 0 (black) to 255 (white),
+    integers [height, width]."""
 
 
 def read(media: Mapping[str, Any], max_pixels: int = images.MAX_PIXELS) -> MaskPixels:
@@ -67,7 +71,8 @@ def read(media: Mapping[str, Any], max_pixels: int = images.MAX_PIXELS) -> MaskP
             return MaskPixels(indices, _packed(known)[indices])
         if mode in ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L"):
             values = np.array(turned if mode != "LA" else turned.getchannel("L"))
-            return MaskPixels(_whole(values) // step, None)
+            greys = None if mode.startswith("I") else _shades(values)
+            return MaskPixels(_whole(values) // step, None, greys)
         if mode not in ("RGB", "RGBA"):
             raise BadFile(f"pixels of mode {mode}, which are no classes: give PNG with numbers")
         pixels = np.array(turned)[:, :, :3].astype(np.int32)
@@ -86,6 +91,10 @@ def _whole(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if values.size and int(values.min()) < 0:
         raise BadFile(f"numbers below 0, such as {int(values.min())}")
     return values
+
+
+def _shades(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return values.astype(np.uint8) * np.uint8(255 if values.dtype == np.bool_ else 1)
 
 
 def _packed(colours: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
@@ -114,7 +123,8 @@ def decode(
 ) -> ClassMap:
     """Return the class of each pixel of a mask, uint8 [height, width].
 
-    Colours count where the table has them and all of the mask's are among them; else numbers.
+    Colours count where the table has them and all of the mask's are among them; else numbers. The
+    shades of a grey mask are colours where all of the table's are grey.
 
     Args:
         ignore_index: the number of pixels that do not count, -1 for none.
@@ -126,9 +136,14 @@ def decode(
         mapped = _mapped(pixels.colours, _colour_classes(table))
         if not (mapped < 0).any() or pixels.values is None:
             return _checked(mapped, pixels.colours, "the colour #{:06x}")
+    if pixels.greys is not None and (shades := _grey_classes(table)):
+        mapped = _mapped(pixels.greys, shades)
+        if not (mapped < 0).any():
+            return mapped.astype(np.uint8)
     if pixels.values is None:
         raise BadFile("it is in colours, and nothing says which classes they are: give `classes`")
-    known = {value: i for i, value in enumerate(table.values)}
+    known = dict.fromkeys(table.ignored_values, IGNORED)
+    known |= {value: i for i, value in enumerate(table.values)}
     if ignore_index >= 0 and ignore_index not in known:
         known[ignore_index] = IGNORED
     return _checked(_mapped(pixels.values, known), pixels.values, "the number {}")
@@ -140,6 +155,15 @@ def _colour_classes(table: ClassTable) -> dict[int, int]:
 
     known = {number(colour): IGNORED for colour in table.ignored}
     return known | {number(colour): i for i, colour in enumerate(table.colours)}
+
+
+def _grey_classes(table: ClassTable) -> dict[int, int]:
+    """Return the class of each shade of a table whose colours are all grey; none of another one,
+    whose grey masks have numbers."""
+    if not table.colours or any(len(set(colour)) > 1 for colour in table.colours):
+        return {}
+    ignored = {red: IGNORED for red, green, blue in table.ignored if red == green == blue}
+    return ignored | {red: i for i, (red, _, _) in enumerate(table.colours)}
 
 
 def _mapped(values: npt.NDArray[Any], known: Mapping[int, int]) -> npt.NDArray[np.int16]:

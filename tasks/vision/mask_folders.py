@@ -50,7 +50,7 @@ class Pairs:
 def find(root: Path) -> Pairs | None:
     """Return the images and masks below a folder; None where it is of another kind.
 
-    Raises `UserError` where two images, or two masks, have one name.
+    Raises `UserError` where two images, or two masks, have one name, or two masks one image.
     """
     _, every = files.walk(root)
     if any(file.stem.lower() == "metadata" for file in every):
@@ -80,12 +80,20 @@ def _keyed(
 
 
 def _matched(images: Mapping[Key, Path], masks: Mapping[Key, Path]) -> dict[Key, Path]:
-    """Return the masks under the keys of their images, where an ending differs from these."""
+    """Return the masks under the keys of their images, where an ending differs from these.
+
+    Raises `UserError` where two masks belong to one image.
+    """
     found: dict[Key, Path] = {}
     for (folders, name), file in masks.items():
-        bare = (name.removesuffix(ending) for ending in ENDINGS if name.lower().endswith(ending))
+        bare = (name[: -len(ending)] for ending in ENDINGS if name.lower().endswith(ending))
         keys = [(folders, one) for one in (name, *bare) if (folders, one) in images]
-        found[keys[0] if keys else (folders, name)] = file
+        key = keys[0] if keys else (folders, name)
+        if key in found:
+            raise UserError(
+                f"{found[key]} and {file} are both masks of {images[key]}: which of them counts?"
+            )
+        found[key] = file
     return found
 
 

@@ -8,7 +8,7 @@ it sees: they are interpolated. Metrics are computed at the size of the images t
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -19,7 +19,7 @@ from tasks.data.splits import must_have_train
 from tasks.media import items
 from tasks.metrics.spec import metric_spec
 from tasks.printing import python_literal
-from tasks.vision import image_classification
+from tasks.vision import class_table, image_classification
 from tasks.vision.augment_args import AugmentArgs
 from tasks.vision.class_table import IGNORED, ClassTable
 from tasks.vision.image_args import ImageArgs, side_of
@@ -58,7 +58,8 @@ def from_data(args: Args, data: DataArgs) -> tuple["Segmentation", Examples]:
     source = _load(args, data)
     must_have_train(source.splits, source.name)
     splits, without = mask_data.with_masks(source)
-    table = _classes(args, data, splits["train"])
+    how = (args.classes, splits["train"], args.ignore_index, args.max_pixels)
+    table = mask_data.classes_of(data, *how)
     cut = cut_missing_splits(splits, None, data)
     splits = limit(leave_out(cut, without, "masks"), data)
     args = value_ranges.with_range(args, splits["train"])
@@ -72,7 +73,10 @@ def from_data(args: Args, data: DataArgs) -> tuple["Segmentation", Examples]:
 def for_evaluation(
     task: "Segmentation", data: DataArgs, split: str | None, trained_on: str | None
 ) -> Examples:
-    """Return one split as a trained task reads it; see `tasks.data.source.choose_split`."""
+    """Return one split as a trained task reads it; see `tasks.data.source.choose_split`.
+
+    Raises `UserError` where the data list a class that the task was not trained for.
+    """
     import datasets
 
     from tasks.vision import mask_data
@@ -80,7 +84,10 @@ def for_evaluation(
     source = _load(task.args, data)
     splits, without = mask_data.with_masks(source)
     chosen, every = choose_split(source, splits, None, data, split, trained_on, without)
+    is_known = task.args.classes is not None and source.fingerprint == trained_on
     only = datasets.DatasetDict({chosen: every[chosen]})
+    if not is_known and (listed := mask_data.listed(data)) is not None:
+        mask_data.keep_classes(only[chosen], *listed, task.table)
     return Examples(only, source.name, source.fingerprint)
 
 
@@ -89,16 +96,6 @@ def _load(args: Args, data: DataArgs) -> Source:
     from tasks.vision.embedded import scenes
 
     return mask_data.load(data, scenes.load, args.image_column, args.mask_column)
-
-
-def _classes(args: Args, data: DataArgs, train: "datasets.Dataset") -> ClassTable:
-    from tasks.vision import mask_data
-    from tasks.vision.embedded import scenes
-
-    if data.data == "embedded" and args.classes is None:
-        names = ("background", *scenes.CLASSES)
-        return ClassTable(names, tuple(range(len(names))))
-    return mask_data.classes_of(data, args.classes, train, args.ignore_index, args.max_pixels)
 
 
 def for_prediction(task: "Segmentation", inputs: Inputs) -> "Segmentation":
@@ -120,13 +117,11 @@ def show_input(item: Mapping[str, Any]) -> dict[str, str]:
 
 def from_config(config: Mapping[str, Any]) -> "Segmentation":
     """Return the task a checkpoint was trained on, from what `Segmentation.config` recorded."""
-    table = config["table"]
-    colours, ignored = (tuple(map(tuple, table[name])) for name in ("colours", "ignored"))
-    names = tuple(config["labels"])
+    table = class_table.of_record(config["table"])
     return Segmentation(
         Args.of_checkpoint(config["args"]),
-        names,
-        ClassTable(names, tuple(table["values"]), colours, ignored),
+        table.names,
+        table,
         config["size"],
         tuple(config["mean"]),
         tuple(config["std"]),
@@ -192,9 +187,9 @@ class Segmentation(Bindable):
         """Images are decoded, varied and normalised as they are for a classifier."""
         args = image_classification.Args(
             **{
-                field: getattr(self.args, field)
+                one.name: getattr(self.args, one.name)
                 for part in (AugmentArgs, ImageArgs)
-                for field in part.__dataclass_fields__
+                for one in fields(part)
             }
         )
         kind: Literal["single_label_classification"] = "single_label_classification"
@@ -227,14 +222,15 @@ class Segmentation(Bindable):
         """Return the images and masks of one split, decoded, in memory where they fit."""
         from tasks.vision.mask_features import MaskFeatures
 
-        return MaskFeatures(examples, self._pair(), cache_key)
+        return MaskFeatures(examples, self._pair(examples), cache_key)
 
-    def _pair(self) -> "Pair":
+    def _pair(self, examples: "datasets.Dataset") -> "Pair":
+        from tasks.vision import mask_data
         from tasks.vision.mask_features import Pair
 
         return Pair(
             self.images,
-            self.table,
+            *mask_data.kept_classes(examples, self.table),
             self.args.ignore_index,
             self.size,
             self.args.windows,
@@ -447,7 +443,7 @@ class Segmentation(Bindable):
 
         image = row["image"]
         if "mask" in row:
-            image = class_maps.overlay(image, row["mask"], self.table.drawn())
+            image = class_maps.overlay(image, row["mask"], self.table)
         draw.image(axes, image)
 
     def to_json(

@@ -52,7 +52,8 @@ class Inputs(ImageInputs):
     """What is to be looked at, and where pictures of the result go."""
 
     mask: Path | None = None
-    """folder to write a mask of each image into, a PNG whose palette is the classes' colours"""
+    """folder to write a mask of each image into, a PNG of the numbers that the
+    classes have in masks, with a palette of their colours"""
     overlay: Path | None = None
     """folder to write each image into, under the colours of its classes"""
 
@@ -65,10 +66,10 @@ class Inputs(ImageInputs):
         """Return the pictures of a prediction as PNG files, by the names of `folders`."""
         from tasks.vision import class_maps
 
-        colours, found = task.table.drawn(), {}
+        found = {}
         if self.mask is not None:
-            found["mask"] = class_maps.png(prediction.classes, colours)
+            found["mask"] = class_maps.mask_png(prediction.classes, task.table)
         if self.overlay is not None:
-            drawn = class_maps.overlay(item["image"], prediction.classes, colours)
+            drawn = class_maps.overlay(item["image"], prediction.classes, task.table)
             found["overlay"] = class_maps.png(drawn)
         return found

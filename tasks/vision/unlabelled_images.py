@@ -1,6 +1,7 @@
 """What tasks share that learn from images without labels: how the images are found and read."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.base import Bindable, Examples
@@ -102,9 +103,9 @@ class UnlabelledImages(Bindable):
     def _images(self) -> ImageClassification:
         args = image_classification.Args(
             **{
-                field: getattr(self.args, field)
+                one.name: getattr(self.args, one.name)
                 for part in (AugmentArgs, ImageArgs)
-                for field in part.__dataclass_fields__
+                for one in fields(part)
             }
         )
         return ImageClassification(

@@ -1,11 +1,14 @@
 """Files that list classes: every form that is read, and one line for what is wrong in them."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from tasks.errors import UserError
 from tasks.vision import class_table
+from tasks.vision.class_table import ClassTable
 
 COLOURS = ((0, 0, 0), (255, 128, 0))
 
@@ -46,6 +49,59 @@ def test_values_may_have_gaps_and_a_colour_may_be_ignored(tmp_path: Path) -> Non
     found = class_table.read(path)
     assert (found.names, found.values) == (("road", "person"), (7, 24))
     assert found.ignored == ((224, 224, 192),)
+
+
+@pytest.mark.parametrize(
+    ("content", "names", "values"),
+    [
+        ("name\nroad\nsky\n", ("road", "sky"), (0, 1)),
+        (",name\n0,road\n1,sky\n", ("road", "sky"), (0, 1)),
+        ("name;value\nroad;2\nsky;1\n", ("road", "sky"), (2, 1)),
+        ("id\tname\n2\troad\n1\tsky\n", ("road", "sky"), (2, 1)),
+        ("2\troad\n1\tsky\n", ("road", "sky"), (2, 1)),
+        ("2 road\n1 天空\n", ("road", "天空"), (2, 1)),
+        ("2: road\n1: sky\n", ("road", "sky"), (2, 1)),
+        ("2,road\n1,red\n", ("road", "red"), (2, 1)),
+        ("1 euro\n2 euro\n", ("1 euro", "2 euro"), (0, 1)),
+        ("wall;partition\nsky;clouds\n", ("wall;partition", "sky;clouds"), (0, 1)),
+    ],
+)
+def test_a_header_is_no_class_and_a_number_before_a_name_its_value(
+    tmp_path: Path, content: str, names: tuple[str, ...], values: tuple[int, ...]
+) -> None:
+    path = tmp_path / "classes.csv"
+    path.write_text(content, encoding="utf-8")
+    found = class_table.read(path)
+    assert (found.names, found.values, found.colours) == (names, values, ())
+
+
+@pytest.mark.parametrize("content", ["ignore\ncat\ndog\n", "name,value\ndog,2\nignore,0\ncat,1\n"])
+def test_what_is_ignored_keeps_its_number(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "classes.csv"
+    path.write_text(content)
+    found = class_table.read(path)
+    assert dict(zip(found.names, found.values, strict=True)) == {"cat": 1, "dog": 2}
+    assert found.ignored_values == (0,)
+
+
+def test_a_record_gives_the_same_classes() -> None:
+    table = ClassTable(("a", "b"), (3, 1), COLOURS, ((1, 2, 3),), (0,))
+    assert class_table.of_record(json.loads(json.dumps(asdict(table)))) == table
+
+
+def test_classes_of_other_data_are_found_by_name() -> None:
+    trained = ClassTable(("ground", "cat", "dog"), (0, 1, 2))
+    other = ClassTable(("dog", "cat"), (7, 1))
+    assert class_table.places_of(other, trained, "b.txt") == (2, 1)
+    with pytest.raises(UserError, match=r"b.txt lists the class 'cow', .* trained for ground, cat"):
+        class_table.places_of(ClassTable(("cow",), (0,)), trained, "b.txt")
+
+
+def test_classes_without_names_are_found_by_value() -> None:
+    trained = class_table.of_values((0, 4, 9))
+    assert class_table.places_of(ClassTable(("cat", "dog"), (9, 4)), trained, "b.txt") == (2, 1)
+    with pytest.raises(UserError, match="lists the class 'cow'"):
+        class_table.places_of(ClassTable(("cow",), (5,)), trained, "b.txt")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -207,3 +208,75 @@ def processor() -> object:
     """All that a task asks of one."""
     square = {"height": 8, "width": 8}
     return SimpleNamespace(size=square, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+
+
+def test_two_masks_of_one_image_are_refused(tmp_path: Path) -> None:
+    pairs(tmp_path, "images", "masks")
+    picture(tmp_path / "masks" / "日 0_Mask.png", 7, "mask")
+    with pytest.raises(
+        UserError, match=r"日 0.png and .*日 0_Mask.png are both masks of .*日 0.jpg"
+    ):
+        rows_of(tmp_path)
+
+
+def test_an_ending_may_be_in_capitals(tmp_path: Path) -> None:
+    pairs(tmp_path, "images", "masks", ending="_Mask")
+    assert rows_of(tmp_path)["train"][0] == ("日 0.jpg", "日 0_Mask.png")
+
+
+def of_numbers(root: Path, classes: str, numbers: tuple[int, int, int], count: int = 2) -> Path:
+    """Images whose masks have 40, 24 and 16 pixels of three numbers, beside a list of classes."""
+    mask = np.repeat(np.array(numbers, np.uint8), (40, 24, 16)).reshape(8, 10)
+    for i in range(count):
+        picture(root / "images" / f"{i}.png", i)
+        (root / "masks").mkdir(exist_ok=True)
+        Image.fromarray(mask).save(root / "masks" / f"{i}.png")
+    (root / "classes.txt").write_text(classes)
+    return root
+
+
+def counted(task: segmentation.Segmentation, split: object) -> dict[str, int]:
+    """The pixels that each class has in the first mask of a split."""
+    features = replace(task, size=8).features(split, "")
+    mask = features.__getitems__([0])[0]["original"]
+    return {name: int((mask == i).sum()) for i, name in enumerate(task.labels)}
+
+
+def test_classes_of_data_that_are_evaluated_on_are_those_of_their_names(tmp_path: Path) -> None:
+    one = of_numbers(tmp_path / "a", "ground\ncat\ndog\n", (0, 1, 2))
+    other = of_numbers(tmp_path / "b", "name,value\ndog,1\nground,7\ncat,5\n", (7, 5, 1))
+    task, examples = segmentation.from_data(Args(), DataArgs(str(one), None, 0, 0))
+    assert counted(task, examples.splits["train"]) == {"ground": 40, "cat": 24, "dog": 16}
+    task = segmentation.from_config(task.config() | {"size": 8})
+    found = segmentation.for_evaluation(task, DataArgs(str(other), None, 0, 0), "train", None)
+    assert counted(task, found.splits["train"]) == {"ground": 40, "cat": 24, "dog": 16}
+    (other / "classes.txt").write_text("name,value\ncow,1\nground,7\ncat,5\n")
+    with pytest.raises(UserError, match=r"classes.txt lists the class 'cow'"):
+        segmentation.for_evaluation(task, DataArgs(str(other), None, 0, 0), "train", None)
+
+
+def test_white_that_does_not_count_is_refused_where_two_classes_are_named(tmp_path: Path) -> None:
+    root = of_numbers(tmp_path, "ground\nthing\n", (0, 255, 255))
+    data = DataArgs(str(root), None, 0, 0)
+    with pytest.raises(UserError, match=r"no mask of train has a pixel of 'thing', number 1.* 255"):
+        segmentation.from_data(Args(), data)
+    (root / "classes.txt").write_text("name,value\nground,0\nthing,255\n")  # as it says
+    task, examples = segmentation.from_data(Args(), data)
+    assert counted(task, examples.splits["train"]) == {"ground": 40, "thing": 40}
+
+
+def test_images_that_are_turned_under_masks_that_are_not_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = of_numbers(tmp_path, "ground\ncat\ndog\n", (0, 1, 2))
+    exif = Image.Exif()
+    exif[0x112] = 3  # upside down
+    Image.open(root / "images" / "1.png").save(root / "images" / "1.png", exif=exif)
+    task, examples = segmentation.from_data(Args(), DataArgs(str(root), None, 0, 0))
+    counted(task, examples.splits["train"])
+    assert "1 of 2 images, such as" in (told := capsys.readouterr().err) and "1.png" in told
+    assert "turned by its EXIF data" in told
+    exif[0x112] = 6  # a quarter turn
+    Image.open(root / "images" / "1.png").save(root / "images" / "1.png", exif=exif)
+    with pytest.raises(UserError, match=r"8 x 10 pixels, turned by its EXIF data, and its mask"):
+        counted(task, examples.splits["train"])

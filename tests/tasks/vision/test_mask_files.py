@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tasks.media.source import BadFile
-from tasks.vision import class_table, mask_files
+from tasks.vision import class_maps, class_table, mask_files
 from tasks.vision.class_table import IGNORED, ClassTable
 
 CLASSES = np.array([[0, 1, 2], [3, 1, 255]], np.uint8)
@@ -33,7 +33,8 @@ def with_palette(values: np.ndarray) -> Image.Image:
 def in_colours(classes: np.ndarray) -> np.ndarray:
     table = np.zeros((256, 3), np.uint8)
     table[:4], table[IGNORED] = COLOURS, COLOURED.ignored[0]
-    return table[classes]
+    found: np.ndarray = table[classes]
+    return found
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
@@ -140,3 +141,52 @@ def test_a_mask_at_another_size_has_the_classes_at_the_centres_of_its_pixels() -
         tensor = torch.from_numpy(mask)[None, None].float()
         wanted = F.interpolate(tensor, size, mode="nearest-exact")[0, 0].byte().numpy()
         assert np.array_equal(mask_files.resize(mask, *size), wanted)
+
+
+GREYS = ClassTable(("a", "b", "c"), (0, 1, 2), ((0, 0, 0), (255, 255, 255), (128, 128, 128)))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_shades_are_colours_where_those_of_the_table_are_grey(mode: str) -> None:
+    shades = np.array([[0, 255, 128]], np.uint8)
+    image = Image.fromarray(shades).convert(mode)
+    assert mask_files.decode(media(image), GREYS).tolist() == [[0, 1, 2]]
+    numbers = Image.fromarray(np.array([[0, 1, 2, 255]], np.uint8))
+    assert mask_files.decode(media(numbers), GREYS).tolist() == [[0, 1, 2, IGNORED]]
+
+
+def test_white_of_one_bit_is_the_class_that_is_white() -> None:
+    table = ClassTable(("thing", "ground"), (0, 1), ((255, 255, 255), (0, 0, 0)))
+    image = Image.fromarray(np.array([[False, True]]))
+    assert mask_files.decode(media(image), table).tolist() == [[1, 0]]
+
+
+def test_ignored_numbers_do_not_count() -> None:
+    table = ClassTable(("a", "b"), (1, 2), ignored_values=(0,))
+    image = Image.fromarray(np.array([[0, 1, 2]], np.uint8))
+    assert mask_files.decode(media(image), table).tolist() == [[IGNORED, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        ClassTable(("a", "b", "c"), (0, 2, 1)),
+        ClassTable(("a", "b", "c"), (3, 1, 2)),
+        ClassTable(("a", "b", "c"), (255, 300, 2)),
+        ClassTable(("a", "b", "c"), (0, 1, 2), COLOURS[1:]),
+        GREYS,
+    ],
+)
+def test_a_mask_that_is_written_is_read_as_the_same_classes(table: ClassTable) -> None:
+    classes = np.array([[0, 1, 2], [2, 2, 0]], np.uint8)
+    content = class_maps.mask_png(classes, table)
+    found = mask_files.decode({"bytes": content, "path": None}, table)
+    assert np.array_equal(found, classes)
+
+
+@pytest.mark.parametrize(("first", "is_clear"), [(0, True), (1, False)])
+def test_an_overlay_leaves_out_the_background_alone(first: int, is_clear: bool) -> None:
+    image, classes = np.full((1, 2, 3), 200, np.uint8), np.array([[0, 1]], np.uint8)
+    drawn = class_maps.overlay(image, classes, class_table.of_values((first, 5)))
+    assert bool((drawn[0, 0] == 200).all()) == is_clear
+    assert drawn[0, 1].tolist() == [164, 100, 100]  # half of dark red
