@@ -36,6 +36,7 @@ TITLES = {  # by the name of the task
     "image-classification": {"en": "Image classification", "zh": "图像分类"},
     "object-detection": {"en": "Finding things in images", "zh": "目标检测"},
     "masked-image": {"en": "Restoring images", "zh": "图像复原"},
+    "image-diffusion": {"en": "New images", "zh": "图像生成"},
     "image-density": {"en": "Likelihood of images", "zh": "图像似然"},
     "audio-classification": {"en": "Sound classification", "zh": "声音分类"},
     "automatic-speech-recognition": {"en": "Speech recognition", "zh": "语音识别"},
