@@ -20,7 +20,7 @@ Box = tuple[float, float, float, float]
 Size = tuple[float, float]
 """Height and width of an image in pixels."""
 UNKNOWN: Size = (math.inf, math.inf)
-"""Of a file that is no image: what becomes of it `tasks.media.decoding` says, when it is decoded."""
+"""Of a file that is no image: `tasks.media.decoding` says what becomes of it."""
 
 
 @dataclass

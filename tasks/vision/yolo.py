@@ -234,9 +234,7 @@ def _annotated(image: Path, lines: Path | None, classes: Sequence[str]) -> Annot
     return found
 
 
-def _object(
-    line: str, where: str, classes: Sequence[str], size: rows.Size
-) -> tuple[str, Box]:
+def _object(line: str, where: str, classes: Sequence[str], size: rows.Size) -> tuple[str, Box]:
     """The class and the box of a line, in pixels."""
     words = line.split()
     try:
