@@ -106,9 +106,10 @@ def _selected(boxes: Floats, scores: Floats, given: Floats, least: float = 0.0) 
         given: [points, 4], what is returned of each.
         least: shortest side that one of those may have.
     """
-    usable: npt.NDArray[np.bool_] = np.isfinite(boxes).all(1)
-    usable[usable] = (given[usable, 2:] - given[usable, :2] >= least).all(1)
-    point, label = np.nonzero((scores > LEAST_SCORE) & usable[:, None])
+    usable = np.flatnonzero(np.isfinite(boxes).all(1))
+    boxes, scores, given = boxes[usable], scores[usable], given[usable]
+    large = (given[:, 2:] - given[:, :2] >= least).all(1, keepdims=True)
+    point, label = np.nonzero((scores > LEAST_SCORE) & large)
     score = scores[point, label]
     order = np.argsort(-score, kind="stable")[:MOST_CANDIDATES]
     point, label, score = point[order], label[order], score[order]

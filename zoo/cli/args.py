@@ -18,7 +18,6 @@ from tasks.bounds import (
     Share,
     Threads,
 )
-from tasks.vision.box_args import BoxFormat
 
 Port = Annotated[int, Bounds(1, 65_535, said=": from 1 to 65535")]
 MaxDrop = Annotated[float, Bounds(0, said=": not negative")]
@@ -52,7 +51,7 @@ class EvaluateArgs(Bounded):
     """what to do about an image or sound that can't be read; by default as in training"""
     objects_column: str | None = None
     """of a detector, column of the boxes; by default as in training"""
-    box_format: BoxFormat | None = None
+    box_format: Literal["xywh", "xyxy"] | None = None
     """of a detector, how boxes in that column are written; by default as in training"""
     mistakes: CountOrZero = 10
     """how many of the worst mistakes to list; 0 for none"""
