@@ -89,9 +89,20 @@ class BoxFeatures(Viewed):
                 row["partners"] = [self._row(i) for i in partners]
         return rows
 
-    def _row(self, i: int) -> dict[str, Any]:
+    def boxes(self) -> npt.NDArray[np.float32]:
+        """Return the boxes of all things, without crowds, in pixels of the input: [n, 4]."""
+        found = [np.zeros((0, 4), np.float32)]
+        for i, truth in enumerate(self.truth or ()):
+            things = truth.boxes if truth.iscrowd is None else truth.boxes[~truth.iscrowd]
+            found.append(self._placement(*self._size(i)).to_square(things))
+        return np.concatenate(found)
+
+    def _size(self, i: int) -> tuple[int, int]:
         facts = self.decoded.facts[int(self.origins[i])]
-        size = int(facts["height"]), int(facts["width"])
+        return int(facts["height"]), int(facts["width"])
+
+    def _row(self, i: int) -> dict[str, Any]:
+        size = self._size(i)
         row = {"sample_id": i, "image": self.decoded.get(i), "size": size}
         if self.truth is None:
             return row

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.errors import UserError
-from tasks.media.source import BadFile, name_of
+from tasks.media.source import BadFile
 from tasks.printing import print_lines
 from tasks.vision import images
 
@@ -17,6 +17,10 @@ ROUNDED = 1.0
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels from the upper left corner."""
+Size = tuple[float, float]
+"""Height and width of an image in pixels."""
+UNKNOWN: Size = (math.inf, math.inf)
+"""Of a file that is no image: `tasks.media.decoding` says what becomes of it."""
 
 
 @dataclass
@@ -89,7 +93,7 @@ class Notes:
 
 def checked(
     box: Sequence[float],
-    size: tuple[int, int],
+    size: Size,
     where: str,
     notes: Notes,
     *,
@@ -128,18 +132,19 @@ def checked(
     return inside
 
 
-def size_of(media: Mapping[str, Any], row: int = 0) -> tuple[int, int]:
-    """Return height and width of an image as it is shown. `UserError` where it can't be read."""
+def size_of(media: Mapping[str, Any]) -> Size:
+    """Return height and width of an image as it is shown; `UNKNOWN` where it can't be read."""
     try:
         return images.shown_size(media)
-    except BadFile as problem:
-        raise UserError(f"{name_of(media, row)}: {problem}") from None
+    except BadFile:
+        return UNKNOWN
 
 
-def same_size(size: tuple[int, int], claimed: Sequence[float], path: Path, where: str) -> None:
-    """Raise `UserError` where annotations are of an image of another size (height and width)."""
+def same_size(size: Size, claimed: Sequence[float], path: Path, where: str) -> None:
+    """Raise `UserError` where annotations are of an image of another size (height and width)
+    that is known."""
     height, width = claimed
-    if (height, width) != size:
+    if size not in ((height, width), UNKNOWN):
         turned = ", turned by its EXIF data" if (width, height) == size else ""
         raise UserError(
             f"{where}: the boxes are of an image of {width:g} x {height:g}, and {path} has"

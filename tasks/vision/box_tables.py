@@ -82,14 +82,14 @@ def _boxes(path: Path, asked: str | None) -> Iterator[tuple[Path, str, Box | Non
     images, labels, *numbers = (
         table.column(name).to_pylist() for name in (image_column, label_column, *columns[0])
     )
-    known: dict[Any, tuple[Path, tuple[int, int]]] = {}
+    known: dict[Any, tuple[Path, rows.Size]] = {}
     for row, (name, label, *values) in enumerate(zip(images, labels, *numbers, strict=True)):
         try:
             if name not in known:
                 image = path.parent / rows.relative(name, "")
                 if not image.is_file():
                     raise UserError(f" names {name[:120]!r}, and there is no such image")
-                known[name] = image, _size(image)
+                known[name] = image, rows.size_of({"bytes": None, "path": str(image)})
             image, size = known[name]
             if all(value is None or value == "" for value in values):
                 yield image, "", None
@@ -106,13 +106,6 @@ def _boxes(path: Path, asked: str | None) -> Iterator[tuple[Path, str, Box | Non
             raise UserError(f"{place}{problem}") from None
         assert checked is not None
         yield image, str(label).strip(), checked
-
-
-def _size(image: Path) -> tuple[int, int]:
-    try:
-        return rows.size_of({"bytes": None, "path": str(image)})
-    except UserError as problem:
-        raise UserError(f" names {problem}") from None
 
 
 def _box(values: Sequence[Any], how: BoxFormat) -> Box | None:
@@ -169,7 +162,7 @@ class _Written:
     """Boxes that reach out of their image, and would not if they were two corners."""
     first: str = ""
 
-    def box(self, values: Sequence[float], size: tuple[int, int], where: str) -> Box:
+    def box(self, values: Sequence[float], size: rows.Size, where: str) -> Box:
         """Return the corners of a box in an image of this height and width."""
         box = _box(values, self.how)
         assert box is not None, "values are checked before"
@@ -275,7 +268,7 @@ def _annotated(
     lengths = {len(column) for column in columns if column is not None}
     if len(lengths) > 1:
         raise UserError(f"{where} has {len(boxes)} boxes and {len(categories)} categories")
-    size = rows.size_of(media, row) if boxes else (0, 0)
+    size = rows.size_of(media) if boxes else (0, 0)
     for number, (values, category) in enumerate(zip(boxes, categories, strict=True)):
         place = f"{where}, object {number + 1}"
         box = written.box(rows.of_numbers(values, 4, place, "bbox"), size, place)

@@ -4,7 +4,7 @@ A box is its corners (x0, y0, x1, y1) in pixels, from the top left of the image;
 behind its last pixel. All of it is numpy's, so that an exported program predicts without torch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ LEAST_SCORE = 0.05  # of a box that counts at all (Tian et al. 2019, section 4)
 MOST_CANDIDATES = 1000  # boxes of an image that are compared with each other, as there
 MOST_OVERLAP = 0.6  # intersection over union of two boxes of a class that both stay, as there
 MOST_BOXES = 100  # of an image, which is what COCO's metric looks at
+LEAST_SIDE = 0.1  # pixels of a box in its image: what is thinner has no area as it is written
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +72,11 @@ class Placement:
         return scale, np.array([self.left, self.top] * 2, np.float64)
 
 
-def of_points(outputs: Mapping[str, npt.NDArray[Any]]) -> list[Boxes]:
-    """Return the boxes that the points of a detector predict, in pixels of its input.
+def of_points(
+    outputs: Mapping[str, npt.NDArray[Any]],
+    images: Iterable[tuple[Placement, int, int]] | None = None,
+) -> list[Boxes]:
+    """Return the boxes that the points of a detector predict.
 
     The score of a class at a point is the root of its probability and the centerness; of boxes of
     one class that overlap much the surest stays.
@@ -80,25 +84,37 @@ def of_points(outputs: Mapping[str, npt.NDArray[Any]]) -> list[Boxes]:
     Args:
         outputs: float32 logits [b, points, classes], boxes_xyxy [b, points, 4] and centerness [b,
             points, 1], a logit.
+        images: where each image lies in the input, and its height and width: its boxes are in its
+            pixels, and none lies beside it. None: in pixels of the input.
     """
     scores = np.sqrt(sigmoid(outputs["logits"]) * sigmoid(outputs["centerness"]))
-    return [_selected(*image) for image in zip(outputs["boxes_xyxy"], scores, strict=True)]
+    rows = zip(outputs["boxes_xyxy"], scores, strict=True)
+    if images is None:
+        return [_selected(boxes, each, boxes) for boxes, each in rows]
+    return [
+        _selected(boxes, each, place.to_image(boxes, height, width), LEAST_SIDE)
+        for (boxes, each), (place, height, width) in zip(rows, images, strict=True)
+    ]
 
 
-def _selected(boxes: Floats, scores: Floats) -> Boxes:
+def _selected(boxes: Floats, scores: Floats, given: Floats, least: float = 0.0) -> Boxes:
     """Return the boxes of one image that stay.
 
     Args:
-        boxes: [points, 4].
+        boxes: [points, 4], by which they suppress each other.
         scores: [points, classes].
+        given: [points, 4], what is returned of each.
+        least: shortest side that one of those may have.
     """
-    finite = np.isfinite(boxes).all(1, keepdims=True)
-    point, label = np.nonzero((scores > LEAST_SCORE) & finite)
+    usable = np.flatnonzero(np.isfinite(boxes).all(1))
+    boxes, scores, given = boxes[usable], scores[usable], given[usable]
+    large = (given[:, 2:] - given[:, :2] >= least).all(1, keepdims=True)
+    point, label = np.nonzero((scores > LEAST_SCORE) & large)
     score = scores[point, label]
     order = np.argsort(-score, kind="stable")[:MOST_CANDIDATES]
     point, label, score = point[order], label[order], score[order]
     kept = suppressed(boxes[point], label)[:MOST_BOXES]
-    return Boxes(boxes[point[kept]], score[kept], label[kept])
+    return Boxes(given[point[kept]], score[kept], label[kept])
 
 
 def suppressed(
@@ -120,14 +136,22 @@ def suppressed(
     return np.flatnonzero(left)
 
 
-def iou(boxes: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def iou(
+    boxes: npt.NDArray[Any], others: npt.NDArray[Any], crowd: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[Any]:
     """Return the intersection over union of each of boxes [n, 4] with each of others [m, 4]: [n,
-    m]; 0 of two without an area."""
+    m]; 0 of two without an area.
+
+    Args:
+        crowd: bool [n], which boxes are crowds: over the area of the other, as COCO has it.
+    """
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(-1)
     areas, other_areas = (np.clip(x[:, 2:] - x[:, :2], 0, None).prod(-1) for x in (boxes, others))
     union = areas[:, None] + other_areas - shared
+    if crowd is not None:
+        union = np.where(crowd[:, None], other_areas, union)
     shares: npt.NDArray[Any] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     return shares
 

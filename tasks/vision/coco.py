@@ -164,7 +164,7 @@ def _aliases(split: str) -> tuple[str, ...]:
 
 def _annotated(one: _File, folder: Path, there: set[Path], notes: Notes) -> list[Annotated]:
     made: dict[Any, Annotated] = {}
-    sizes: dict[Any, tuple[int, int]] = {}
+    sizes: dict[Any, rows.Size] = {}
     for number, image in one.images.items():
         path = folder / rows.relative(image["file_name"], f"{one.path}, image {number}")
         if path not in there:

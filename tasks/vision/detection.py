@@ -88,6 +88,8 @@ def from_data(args: Args, data: DataArgs) -> tuple["Detection", Examples]:
     from tasks.vision import value_ranges
     from tasks.vision.box_features import names_of
 
+    if args.augment == "none" and (args.mosaic or args.zoom_out > 1):
+        raise UserError("`augment` none leaves images as they are: no `mosaic` and no `zoom_out`")
     source = _load(args, data)
     splits = source.splits
     must_have_train(splits, source.name)
@@ -266,10 +268,10 @@ class Detection(Bindable):
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "list[Finding]":
         """Return what is suspicious or wrong in the data, before hours are spent on it."""
-        from tasks.vision import image_preflight
+        from tasks.vision import box_preflight
 
-        decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
-        return image_preflight.check(examples.splits, decoded, None, self.args)
+        stride = min(self.strides, default=0)
+        return box_preflight.check(examples.splits, features, stride, self.size, self.args)
 
     def is_one(self, raw: Any) -> bool:
         """Return whether an input is a single image, and not a list of them."""
@@ -327,8 +329,7 @@ class Detection(Bindable):
 
         from tasks.vision.pixels import normalised
 
-        made = normalised([row["image"] for row in rows], self.mean, self.std)
-        pixels: Any = made.transpose(0, 3, 1, 2)  # channels last in memory
+        pixels: Any = normalised([row["image"] for row in rows], self.mean, self.std)
         ids: Any = np.array([row["sample_id"] for row in rows], np.int64)
         targets: dict[str, Any] = {"sizes": np.array([row["size"] for row in rows], np.int64)}
         if "boxes" in rows[0]:
@@ -389,12 +390,9 @@ class Detection(Bindable):
         from tasks.vision import boxes
 
         outputs = self.forward(model, batch) if outputs is None else outputs
-        found = boxes.of_points({name: arrays.to_numpy(x) for name, x in outputs.items()})
         sizes = arrays.to_numpy(batch.targets["sizes"]).tolist()
-        return [
-            replace(one, boxes=self._placement(height, width).to_image(one.boxes, height, width))
-            for one, (height, width) in zip(found, sizes, strict=True)
-        ]
+        places = [(self._placement(*size), *size) for size in sizes]
+        return boxes.of_points({name: arrays.to_numpy(x) for name, x in outputs.items()}, places)
 
     def references(self, batch: Batch) -> "Sequence[TrueBoxes]":
         """The things that are in each image, in pixels of the image as its file has it."""
@@ -413,7 +411,8 @@ class Detection(Bindable):
 
     def errors(self, seen: "Evaluated[Boxes]") -> "Sequence[WrongPrediction]":
         """Return the images in which the boxes of `threshold` or more are not those that there are:
-        of other classes, or as many at other places (an overlap below a half)."""
+        of other classes, or as many at other places (an overlap below a half); what is found in a
+        crowd does not count."""
         import numpy as np
 
         from tasks.vision.boxes import described, iou
@@ -423,15 +422,17 @@ class Detection(Bindable):
         rows = zip(losses, ids, seen.predictions, seen.references, strict=True)
         for loss, sample, guess, truth in rows:
             sure = guess.scores >= self.threshold
-            there = (
-                np.ones(len(truth.labels), np.bool_) if truth.iscrowd is None else ~truth.iscrowd
-            )
+            many = truth.iscrowd
+            crowd = np.zeros(len(truth.labels), np.bool_) if many is None else many
+            same = truth.labels[:, None] == guess.labels[sure]
+            overlaps = iou(truth.boxes, guess.boxes[sure], crowd)
+            meets, there = (overlaps >= 0.5) & same, ~crowd
+            # as the metric has it: what finds no thing, but lies in a crowd of its class
+            counts = meets[there].any(0) | ~meets[crowd].any(0)
             said, true = (
-                described(x, self.labels) for x in (guess.labels[sure], truth.labels[there])
+                described(x, self.labels) for x in (guess.labels[sure][counts], truth.labels[there])
             )
-            overlaps = iou(truth.boxes[there], guess.boxes[sure])
-            same = truth.labels[there][:, None] == guess.labels[sure]
-            missed = int((~((overlaps >= 0.5) & same).any(1)).sum())
+            missed = int((~meets[there].any(1)).sum())
             if said != true or missed:
                 found.append(
                     (loss, sample, true, said if said != true else f"{said} ({missed} elsewhere)")

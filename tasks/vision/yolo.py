@@ -222,6 +222,8 @@ def _lines_of(root: Path, image: Path) -> Path:
 def _annotated(image: Path, lines: Path | None, classes: Sequence[str]) -> Annotated:
     found = Annotated({"bytes": None, "path": str(image)})
     size = rows.size_of(found.media)
+    if size == rows.UNKNOWN:  # and so are the boxes, which are shares of it
+        return found
     for number, line in enumerate(_text(lines).splitlines() if lines else (), start=1):
         if line.strip():
             where = f"{lines}, line {number}"
@@ -232,9 +234,7 @@ def _annotated(image: Path, lines: Path | None, classes: Sequence[str]) -> Annot
     return found
 
 
-def _object(
-    line: str, where: str, classes: Sequence[str], size: tuple[int, int]
-) -> tuple[str, Box]:
+def _object(line: str, where: str, classes: Sequence[str], size: rows.Size) -> tuple[str, Box]:
     """The class and the box of a line, in pixels."""
     words = line.split()
     try:

@@ -49,6 +49,10 @@ class EvaluateArgs(Bounded):
     """of the processor; what runs it decides by default"""
     on_bad_file: Literal["skip", "stop"] | None = None
     """what to do about an image or sound that can't be read; by default as in training"""
+    objects_column: str | None = None
+    """of a detector, column of the boxes; by default as in training"""
+    box_format: Literal["xywh", "xyxy"] | None = None
+    """of a detector, how boxes in that column are written; by default as in training"""
     mistakes: CountOrZero = 10
     """how many of the worst mistakes to list; 0 for none"""
     features: Path | None = None

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from zoo.model.entry import Entry
 
 COMMONEST = 10  # confusions that are listed
+READING = ("on_bad_file", "objects_column", "box_format")  # what may be told anew of the data
 
 
 def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
@@ -72,7 +73,7 @@ def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
     deployment = _deployment(args)
     how = (args.deployment, args.device, args.threads)
     checkpoint, model, _ = open_deployed(args.checkpoint, entry, *how)
-    task, data = _with_bad_files(checkpoint.task, args), _data(checkpoint, args)
+    task, data = _as_told(checkpoint.task, args), _data(checkpoint, args)
     trained_on = checkpoint.manifest["data"]["fingerprint"]
     factory = importlib.import_module(entry.task)
     examples = factory.for_evaluation(task, data, args.split, trained_on)
@@ -183,17 +184,20 @@ def _data(checkpoint: Checkpoint, args: "EvaluateArgs") -> DataArgs:
     )
 
 
-def _with_bad_files(task: Any, args: "EvaluateArgs") -> Task:
-    """Return the task with `--on_bad_file` applied; raises `UserError` if it reads no files."""
-    if args.on_bad_file is None:
-        asked: Task = task
-        return asked
-    reads_files = isinstance(task.args, FromMedia)
-    if not reads_files:
+def _as_told(task: Any, args: "EvaluateArgs") -> Task:
+    """Return the task that reads as the flags say, where they say something; raises `UserError` for
+    one that is not for the task."""
+    if args.on_bad_file is not None and not isinstance(task.args, FromMedia):
         raise UserError(f"`on_bad_file` is for files, and {task.name} reads none")
-    told = dataclasses.replace(task.args, on_bad_file=args.on_bad_file)
-    changed: Task = dataclasses.replace(task, args=told)
-    return changed
+    said = {name: getattr(args, name) for name in READING}
+    said = {name: value for name, value in said.items() if value is not None}
+    for name in said:
+        if not hasattr(task.args, name):
+            raise UserError(f"`{name}` is for boxes, and {task.name} reads none")
+    told: Task = task
+    if said:
+        told = dataclasses.replace(task, args=dataclasses.replace(task.args, **said))
+    return told
 
 
 def _show_metrics(task: Task, evaluation: Evaluation, title: str) -> None:

@@ -50,7 +50,7 @@ class FcosImageProcessor(ViTImageProcessor):  # type: ignore[misc]
         several = isinstance(images, Sequence)
         squares = [self._square(one) for one in (images if several else [images])]
         made = pixels.normalised(squares, self.image_mean, self.image_std)
-        values = np.ascontiguousarray(made.transpose(0, 3, 1, 2))
+        values = np.ascontiguousarray(made)
         return BatchFeature({"pixel_values": values}, tensor_type=return_tensors)
 
     def _square(self, image: Any) -> pixels.Pixels:
@@ -68,23 +68,23 @@ class FcosImageProcessor(ViTImageProcessor):  # type: ignore[misc]
             outputs: of the detector, for b images.
             threshold: least score.
             target_sizes: height and width of each image, [b, 2], in whose pixels the boxes are to
-                be; None: in pixels of the input.
+                be, without those beside it; None: in pixels of the input.
         """
         names = ("logits", "boxes_xyxy", "centerness")
-        found = boxes.of_points({name: to_numpy(outputs[name].float()) for name in names})
+        places = None
+        if target_sizes is not None:
+            sizes = [(int(height), int(width)) for height, width in target_sizes]
+            side, mode = side_of(self), self.resize_mode
+            places = [(Placement.of(*size, side, mode), *size) for size in sizes]
+        arrays = {name: to_numpy(outputs[name].float()) for name in names}
         rows = []
-        for i, one in enumerate(found):
-            corners = one.boxes
-            if target_sizes is not None:
-                height, width = (int(side) for side in target_sizes[i])
-                place = Placement.of(height, width, side_of(self), self.resize_mode)
-                corners = place.to_image(corners, height, width)
+        for one in boxes.of_points(arrays, places):
             sure = one.scores > threshold
             rows.append(
                 {
                     "scores": torch.from_numpy(one.scores[sure]),
                     "labels": torch.from_numpy(one.labels[sure]),
-                    "boxes": torch.from_numpy(corners[sure]),
+                    "boxes": torch.from_numpy(one.boxes[sure]),
                 }
             )
         return rows

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -9,7 +10,7 @@ import pytest
 
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
-from tasks.vision import box_files
+from tasks.vision import box_files, detection
 from tests import box_data
 from tests.box_data import BOXES, found, images, voc_xml, write, write_json, yolo_lines
 
@@ -264,3 +265,19 @@ def test_bad_tables(line: str, message: str, tmp_path: Path) -> None:
     table = write(tmp_path / "t.csv", f"image,label,xmin,ymin,xmax,ymax\n{line}\n")
     with pytest.raises(UserError, match=message):
         load(table)
+
+
+@pytest.mark.parametrize("written", [as_coco, as_yolo, as_voc, as_table, as_metadata])
+def test_a_file_that_is_no_image_is_skipped_where_that_is_asked(
+    written: Callable[[Path], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path)
+    next(tmp_path.rglob("b.jpg")).write_bytes(b"no image")
+    split = load(path)["train"]
+    assert list(found(split)) == ["a", "b", "c"] and found(split)["a"] == BOXES["a"]
+    task = detection.Detection(detection.Args(on_bad_file="skip"), ("cat", "dog"), (8,), 32)
+    assert task.features(split, str(path)).origins.tolist() == [0, 2]
+    assert "b.jpg" in capsys.readouterr().err
+    stops = replace(task, args=detection.Args(on_bad_file="stop"))
+    with pytest.raises(UserError, match=r"b\.jpg"):
+        stops.features(split, str(path))

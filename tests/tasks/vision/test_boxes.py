@@ -102,6 +102,27 @@ def test_a_box_beyond_the_image_is_cut_off() -> None:
     assert cut.tolist() == [[0, 0, 100, 25]]
 
 
+def test_a_box_beside_the_image_is_none_and_takes_no_place() -> None:
+    """An image of 300 x 60 lies in the rows from 29 to 43 of a square of 72 pixels."""
+    place = Placement.of(60, 300, 72, "pad")
+    beside = [[9.0 * x, 60, 9 * x + 8, 71] for x in range(8)] * 20  # 160 that no other suppresses
+    beside = [[x0, y0, x1 + i / 40, y1] for i, (x0, y0, x1, y1) in enumerate(beside)]
+    there = [[0.0, 30, 36, 36], [10, 20, 20, 50], [0, 42.99, 36, 60]]
+    outputs = outputs_of([0.9] * 160 + [0.5, 0.4, 0.3], beside + there)
+    (found,) = boxes.of_points(outputs, [(place, 60, 300)])
+    shown = [[0, 1 / 14 * 60, 150, 30], [10 / 72 * 300, 0, 20 / 72 * 300, 60]]
+    np.testing.assert_allclose(found.boxes, shown, atol=0.01)
+    assert found.scores.tolist() == pytest.approx([0.5, 0.4])
+    (plain,) = boxes.of_points(outputs)
+    assert plain.scores[0] == pytest.approx(0.9) and plain.boxes[0].tolist() == beside[0]
+
+
+def test_a_box_in_a_crowd_overlaps_it_by_its_own_area() -> None:
+    crowd, within = np.array([[0.0, 0, 10, 10]]), np.array([[1.0, 1, 3, 3], [9, 0, 11, 10]])
+    assert boxes.iou(crowd, within, np.array([True])).tolist() == [[1.0, 0.5]]
+    assert boxes.iou(crowd, within, np.array([False]))[0, 0] == pytest.approx(0.04)
+
+
 def test_what_is_in_an_image_in_words() -> None:
     names = ("circle", "square", "star")
     assert boxes.described(np.array([2, 0, 0]), names) == "2 circle, 1 star"

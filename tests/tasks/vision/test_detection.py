@@ -12,12 +12,13 @@ import torch
 from PIL import Image
 
 from tasks.base import Evaluated
+from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.metrics.detection import TrueBoxes
 from tasks.randomness import EpochView
 from tasks.vision.box_features import places_of
 from tasks.vision.boxes import Boxes
-from tasks.vision.detection import Args, Detection, from_config
+from tasks.vision.detection import Args, Detection, from_config, from_data
 
 PROCESSOR = SimpleNamespace(
     size={"height": 64, "width": 64},
@@ -148,6 +149,31 @@ def test_an_image_is_wrong_where_other_things_are_found_or_elsewhere() -> None:
         (2, "1 dog (1 elsewhere)"),
         (3, "nothing"),
     ]
+
+
+def test_what_is_found_in_a_crowd_of_its_class_is_no_mistake() -> None:
+    crowd, inside = [0.0, 0, 40, 20], [2.0, 2, 8, 8]
+    many = TrueBoxes(np.array([crowd]), np.array([1]), np.array([True]), np.array([800.0]))
+    both = TrueBoxes(
+        np.array([crowd, BOX]), np.array([1, 1]), np.array([True, False]), np.array([800.0, 200])
+    )
+    truth = [many, many, both, both]
+    guesses = [
+        found((inside, 0.9, 1)),
+        found((inside, 0.9, 0)),  # of another class
+        found((BOX, 0.9, 1), (inside, 0.8, 1)),
+        found((inside, 0.9, 1)),
+    ]
+    loss = SimpleNamespace(terms=torch.ones(4))
+    batch: Any = SimpleNamespace(ids=torch.arange(4))
+    errors = TASK.errors(Evaluated(batch, {}, loss, guesses, truth))
+    assert [one[1:] for one in errors] == [(1, "nothing", "1 cat"), (3, "1 dog", "nothing")]
+
+
+def test_variations_of_images_that_are_left_as_they_are_are_refused() -> None:
+    for more in ({"mosaic": 0.5}, {"zoom_out": 2.0}):
+        with pytest.raises(UserError, match="`augment` none leaves images as they are"):
+            from_data(Args(augment="none", **more), DataArgs())
 
 
 @pytest.mark.parametrize(

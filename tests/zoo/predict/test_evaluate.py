@@ -1,8 +1,15 @@
 """What evaluate lists beside the metrics."""
 
-import numpy as np
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-from zoo.predict.evaluate import top_confusions
+import numpy as np
+import pytest
+
+from tasks.errors import UserError
+from zoo.cli.args import EvaluateArgs
+from zoo.predict.evaluate import _as_told, top_confusions
 
 
 def test_the_most_frequent_confusions_come_first() -> None:
@@ -13,3 +20,11 @@ def test_the_most_frequent_confusions_come_first() -> None:
         ("a", "b", 1),
         ("c", "a", 1),
     ]
+
+
+@pytest.mark.parametrize("flag", [{"box_format": "xyxy"}, {"objects_column": "things"}])
+def test_how_boxes_are_written_is_for_tasks_that_read_them(flag: dict[str, Any]) -> None:
+    task = SimpleNamespace(name="text-classification", args=SimpleNamespace())
+    with pytest.raises(UserError, match=f"`{next(iter(flag))}` is for boxes, and text-class"):
+        _as_told(task, EvaluateArgs(Path("runs/x"), **flag))
+    assert _as_told(task, EvaluateArgs(Path("runs/x"))) is task

@@ -85,12 +85,15 @@ def test_evaluate_is_what_training_said(trained: Run) -> None:
     done = run_cli(ENTRY, "evaluate", trained.folder)
     assert done.code == 0, done.err
     said, again = (
-        [line.split()[:5] for line in lines if line.startswith(("map", "mar"))]
+        [row[:2] if row[2] == "-" else row[:5] for row in map(str.split, lines) if is_metric(row)]
         for lines in (trained.done.lines, done.lines)
     )
-    assert len(said) == 9 and [row for row in again if row[:2] != ["map_large", "nan"]] == [
-        row for row in said if row[:2] != ["map_large", "nan"]
-    ]  # value, low to high
+    assert len(said) == 9 and again == said  # value, low to high where there is an interval
+
+
+def is_metric(row: list[str]) -> bool:
+    """Whether it begins with the name of one."""
+    return row[0].startswith(("map", "mar")) if row else False
 
 
 def test_predict_gives_boxes_in_pixels_of_the_file(
@@ -256,3 +259,25 @@ def test_an_image_of_any_size_has_its_points() -> None:
     assert out.logits.shape == (2, 5 * 9 + 3 * 5 + 2 * 3, 6)
     assert out.boxes_xyxy.shape == (2, 66, 4) and out.centerness.shape == (2, 66, 1)
     assert (out.boxes_xyxy[..., 2:] > out.boxes_xyxy[..., :2]).all()
+
+
+def test_evaluate_reads_boxes_as_it_is_told(trained: Run, tmp_path: Path) -> None:
+    """Not as those of the training were written, which were masks."""
+    said = []
+    for how in ("xywh", "xyxy"):
+        rows = []
+        for i in range(3):
+            scene = scenes.draw("test", i, scenes._digits())
+            (tmp_path / how / "test").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(scene.image).save(tmp_path / how / "test" / f"{i}.png")
+            box = [40, 40, 80, 70] if how == "xyxy" else [40, 40, 40, 30]
+            things = {"bbox": [box], "category": [scenes.CLASSES[0]]}
+            rows.append(json.dumps({"file_name": f"{i}.png", "things": things}))
+        (tmp_path / how / "test" / "metadata.jsonl").write_text("\n".join(rows))
+        words = ("--data", tmp_path / how, "--objects_column", "things", "--json")
+        done = run_cli(ENTRY, "evaluate", trained.folder, *words, "--box_format", how)
+        assert done.code == 0, done.err
+        said.append({k: v for k, v in json.loads(done.out).items() if k != "data"})
+    assert said[0] == said[1]
+    done = run_cli(ENTRY, "evaluate", trained.folder, *words)
+    assert done.code == 2 and "--box_format xywh: 3 of 3 boxes reach out" in done.err
