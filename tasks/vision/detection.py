@@ -327,8 +327,7 @@ class Detection(Bindable):
 
         from tasks.vision.pixels import normalised
 
-        made = normalised([row["image"] for row in rows], self.mean, self.std)
-        pixels: Any = made.transpose(0, 3, 1, 2)  # channels last in memory
+        pixels: Any = normalised([row["image"] for row in rows], self.mean, self.std)
         ids: Any = np.array([row["sample_id"] for row in rows], np.int64)
         targets: dict[str, Any] = {"sizes": np.array([row["size"] for row in rows], np.int64)}
         if "boxes" in rows[0]:
