@@ -50,7 +50,7 @@ class FcosImageProcessor(ViTImageProcessor):  # type: ignore[misc]
         several = isinstance(images, Sequence)
         squares = [self._square(one) for one in (images if several else [images])]
         made = pixels.normalised(squares, self.image_mean, self.image_std)
-        values = np.ascontiguousarray(made.transpose(0, 3, 1, 2))
+        values = np.ascontiguousarray(made)
         return BatchFeature({"pixel_values": values}, tensor_type=return_tensors)
 
     def _square(self, image: Any) -> pixels.Pixels:
