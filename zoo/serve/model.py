@@ -232,7 +232,10 @@ class BatchingModel:
 
     def _worded(self, place: int, prediction: Any, row: Any, one: Work) -> Answer:
         try:
-            said = self.predictor.task.to_json(prediction, one.parameters.get("top_k"))
+            task: Any = self.predictor.task
+            if one.parameters.get("threshold") is not None:
+                task = task.of_threshold(one.parameters["threshold"])
+            said = task.to_json(prediction, one.parameters.get("top_k"))
             if one.parameters.get("words"):
                 # heard once more, by itself: in a batch nothing tells where its frames end
                 said |= self.modality.with_words(self.predictor, self._decoded(one.item))
