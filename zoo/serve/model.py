@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.errors import UserError, spelled
+from tasks.kinds.thresholds import WithThreshold
 from zoo.model.modality import Modality
 from zoo.predict.pipeline import PredictionPipeline
 from zoo.serve import batching
@@ -232,9 +233,10 @@ class BatchingModel:
 
     def _worded(self, place: int, prediction: Any, row: Any, one: Work) -> Answer:
         try:
-            task: Any = self.predictor.task
-            if one.parameters.get("threshold") is not None:
-                task = task.of_threshold(one.parameters["threshold"])
+            task = self.predictor.task
+            if (least := one.parameters.get("threshold")) is not None:
+                assert isinstance(task, WithThreshold)
+                task = task.of_threshold(least)
             said = task.to_json(prediction, one.parameters.get("top_k"))
             if one.parameters.get("words"):
                 # heard once more, by itself: in a batch nothing tells where its frames end
