@@ -56,6 +56,21 @@ class WithGrid(Protocol):
 
 
 @runtime_checkable
+class WithSamples(WithGrid, Protocol):
+    """Inputs of `predict` that can ask for new pictures, made of nothing but a seed."""
+
+    @property
+    def samples(self) -> int | None:
+        """The number of new pictures; None if none are asked for."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """The seed of new pictures."""
+        ...
+
+
+@runtime_checkable
 class DrawsPredictions(Protocol):
     """Inputs of `predict` whose predictions are drawn, one picture an input in each folder that is
     asked for."""

@@ -37,6 +37,8 @@ class SampleRandom:
         per sample."""
         self.ids = np.asarray(ids, np.uint64)
         views = [view] if isinstance(view, EpochView) else view
+        if views and all(one is views[0] for one in views):  # as nearly always; hashing takes long
+            views = views[:1]
         keys = {one: _key(one) for one in set(views)}
         self._key = np.array([keys[one] for one in views], np.uint64)  # [1] or [samples]
         with np.errstate(over="ignore"):

@@ -79,6 +79,10 @@ def _vae(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("images"), "--widths", 8, 16, "--latent_size", 4
 
 
+def _ddpm(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--data", fixture("images"), "--widths", 8, 16
+
+
 def _mlp_tab(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--hidden_sizes", 16, 8
 
@@ -130,6 +134,7 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
     "fcos_det": ("zoo.vision.fcos_det", _fcos),
     "mae": ("zoo.vision.mae", _mae),
     "vae": ("zoo.vision.vae", _vae),
+    "ddpm": ("zoo.vision.ddpm", _ddpm),
     "mlp_tab": ("zoo.tabular.mlp_tab", _mlp_tab),
     "kws_cls": ("zoo.speech.kws_cls", _kws),
     "ast_cls": ("zoo.speech.ast_cls", _ast),
@@ -145,7 +150,7 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
 def checkpoint(name: str, fixture: Fixture, folder: Path) -> Path:
     """Trains the model of a name for two steps; returns its folder."""
     module, flags = MODELS[name]
-    verb = "pretrain" if name in ("bert_mlm", "gpt_lm", "mae", "vae") else "finetune"
+    verb = "pretrain" if name in ("bert_mlm", "gpt_lm", "mae", "vae", "ddpm") else "finetune"
     words = (verb, *flags(fixture, folder), "--output_dir", folder / "run", *SHORT)
     done = run_cli(module, *words)
     assert done.code == 0, done.err

@@ -15,6 +15,7 @@ from zoo.speech.modeling_stream import StreamConfig, StreamForCTC, StreamModel
 from zoo.tabular.modeling_mlp import TableMlpConfig, TableMlpForPrediction, TableMlpModel
 from zoo.tabular.table_processor import TableFeatureExtractor
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification, CnnModel
+from zoo.vision.modeling_ddpm import DdpmConfig, DdpmForPreTraining, DdpmModel
 from zoo.vision.modeling_fcos import FcosConfig, FcosForObjectDetection, FcosModel
 from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining, MaeModel
 from zoo.vision.modeling_mlp import MlpConfig, MlpForImageClassification, MlpModel
@@ -28,6 +29,9 @@ __all__ = [
     "ConformerConfig",
     "ConformerForCTC",
     "ConformerModel",
+    "DdpmConfig",
+    "DdpmForPreTraining",
+    "DdpmModel",
     "FcosConfig",
     "FcosForObjectDetection",
     "FcosModel",

@@ -146,7 +146,12 @@ class DecideArgs(Bounded):
     checkpoint: tyro.conf.Positional[Path]
     """folder of the checkpoint"""
     p95_ms: Positive | None = None
-    """milliseconds that 95 of 100 calls may take at most"""
+    """milliseconds that 95 of 100 calls may take at most; of a model that writes, a whole text"""
+    ttft_ms: Positive | None = None
+    """milliseconds to the first token that 95 of 100 texts may take at most, of a model that
+    writes"""
+    tpot_ms: Positive | None = None
+    """milliseconds for each further token, that 95 of 100 texts may take at most on average"""
     p99_ms: Positive | None = None
     """milliseconds within which 99 of 100 requests to a service are answered; goes with `rate`"""
     rate: Positive | None = None

@@ -100,6 +100,7 @@ SHAPES: Mapping[str, Shape] = {
     "cnn_cls": Shape("cnn_cls", image_size=28),
     "mae": Shape("mae", image_size=IMAGE_SIZE),
     "vae": Shape("vae", image_size=28),
+    "ddpm": Shape("ddpm", image_size=28),
     "rnn_cls": Shape("rnn_cls"),
     "bert_mlm": Shape("bert_mlm"),
     "gpt_lm": Shape("gpt_lm"),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from bench.decide.services import ServiceSetting
+from bench.decide.token_times import TokenTimes
 from zoo.deploy import export
 from zoo.deploy import winner as winners
 from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
@@ -12,10 +13,18 @@ from zoo.store import evidence
 
 
 def record(
-    builder: DeploymentBuilder, finalists: Sequence[Candidate], workload: Workload, threads: int
+    builder: DeploymentBuilder,
+    finalists: Sequence[Candidate],
+    tokens: Mapping[str, TokenTimes],
+    workload: Workload,
+    threads: int,
 ) -> None:
     """Adds what was measured of the finalists to the evidence: times, memory, and of artifacts
-    their proof, size, and what they lose on the validation split."""
+    their proof, size, and what they lose on the validation split.
+
+    Args:
+        tokens: how soon each writes, by name, where they do.
+    """
     checkpoint, metric = builder.original.checkpoint.folder, builder.original.task.primary
     source = evidence.subject_digest(checkpoint)
     common = measured_where(builder.device, threads, workload)
@@ -32,6 +41,12 @@ def record(
             facts.append(speed_fact("speedup", ratio, subject, one.deployment, common, eager))
         if (p95 := one.times.percentiles.get("p95")) is not None:
             facts.append(speed_fact("latency_p95", p95, subject, one.deployment, common))
+        if (soon := tokens.get(one.name)) is not None:
+            for name, time in (("ttft", soon.ttft), ("tpot", soon.tpot)):
+                facts.append(speed_fact(name, time.median, subject, one.deployment, common))
+                if time.p95 is not None:
+                    p95_fact = speed_fact(f"{name}_p95", time.p95, subject, one.deployment, common)
+                    facts.append(p95_fact)
         if one.memory is not None:
             peak = evidence.fact(
                 "memory",

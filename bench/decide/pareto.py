@@ -8,6 +8,7 @@ a tie, and a tie beats nobody.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.decide.token_times import TokenTime, TokenTimes
 from zoo.machine.formatting import milliseconds, size
 from zoo.measure import Estimate
 
@@ -29,6 +30,8 @@ class OptionCost:
     """bytes on disk"""
     speedup: Estimate | None = None
     """times as fast as eager, in rounds of both; None of eager itself"""
+    tokens: TokenTimes | None = None
+    """of the texts that it writes; None: not measured"""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,10 @@ class Limits:
     p95_s: float | None = None
     max_drop: float | None = None
     memory: float | None = None
+    ttft_s: float | None = None
+    """to the first token, that 95 of 100 texts keep"""
+    tpot_s: float | None = None
+    """per further token, that 95 of 100 texts keep"""
 
     def broken_by(self, point: OptionCost) -> str:
         """Why an option is out of question; empty where it is not."""
@@ -51,7 +58,23 @@ class Limits:
             return "its memory is not measured"
         if self.memory is not None and point.memory is not None and point.memory > self.memory:
             return f"takes {size(point.memory, 'MB', 0)}"
+        ttft, tpot = (point.tokens.ttft, point.tokens.tpot) if point.tokens else (None, None)
+        limited = (("TTFT", self.ttft_s, ttft), ("TPOT", self.tpot_s, tpot))
+        return next(filter(None, (_late(*each) for each in limited)), "")
+
+
+def _late(name: str, limit: float | None, measured: TokenTime | None) -> str:
+    """Return why 95 of 100 texts do not keep a limit in seconds; empty where they do, or where
+    there is none."""
+    if limit is None:
         return ""
+    if measured is None:
+        return f"its {name} is not measured"
+    if measured.p95 is None:
+        return f"too few texts ({measured.median.n}) for a p95 of {name}"
+    if measured.p95.value > limit:
+        return f"p95 of {name} {milliseconds(measured.p95.value)}"
+    return ""
 
 
 def surely_faster(one: OptionCost, other: OptionCost) -> bool:

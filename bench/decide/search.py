@@ -17,10 +17,11 @@ import numpy as np
 from bench.cases import child
 from bench.cases.args import DecideArgs
 from bench.cases.case import threads_of
-from bench.decide import evidence, options, picture, services, table
+from bench.decide import evidence, options, picture, services, table, token_times
 from bench.decide.pareto import Limits, OptionCost, front, winner
 from bench.decide.services import ServiceContract, ServiceSetting
 from bench.decide.successive_halving import Halved, halve
+from bench.decide.token_times import TokenTimes
 from bench.measures import memory
 from bench.record.results import Value
 from bench.sweep import suite
@@ -34,7 +35,7 @@ from zoo.machine.precision import choose_device
 from zoo.measure import Arm, MeasurementInterrupted, Outcome, Plan, compare, measure
 from zoo.measure.deadline import Deadline, OutOfTime
 from zoo.measure.process import Worker, WorkerFailed
-from zoo.measure.workload import Workload
+from zoo.measure.workload import Generate, Workload
 from zoo.quantization import calibration
 from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
@@ -79,6 +80,7 @@ def decide(args: DecideArgs) -> OptionCost:
     validation = original.samples("validation", args.data, args.max_eval_samples)
     say_what_rows_show(original.task.primary, len(validation.features), args.max_drop)
     workload = calibration.workload(original, validation, args.batch_size, args.length)
+    _must_write(args, workload, original.checkpoint.entry.name)
     title = f"{args.checkpoint}: {original.task.primary.name} lost on validation; {workload}"
     with artifacts.workshop(args.checkpoint) as staging:
         inputs = staging / "inputs.npz"
@@ -126,6 +128,8 @@ class Search:
     reserve: float = 0.0
     """seconds that confirming the winner may take: twice what the baseline took to be made, as both
     are evaluated then"""
+    tokens: dict[str, TokenTimes] = field(default_factory=dict)
+    """how soon each finalist writes, by name"""
     looks: dict[str, float] = field(default_factory=dict)
     """seconds of a call in the rounds of halving, by name"""
     kept_back: float = 0.0
@@ -196,6 +200,7 @@ class Search:
                 self._time_alone(arms[BASELINE])
             return
         finalists, sizes = self._sizes(finalists, arms)
+        self._time_tokens([arms[name] for name in finalists])
         plan = plan_of(self.deadline, self.reserve)
         terminal.lines(f"comparing {', '.join(finalists)} ... ({self.deadline.countdown()})")
 
@@ -215,6 +220,7 @@ class Search:
     def _time_alone(self, arm: Arm) -> None:
         terminal.lines(f"{ALONE} ({self.deadline.countdown()})")
         _, sizes = self._sizes([arm.name], {arm.name: arm})
+        self._time_tokens([arm])
         left = self.deadline.left() - self.reserve
         seconds = max(0.0, min(HALVING * self.deadline.seconds, left))
         plan = Plan(budget_s=seconds, deadline_s=seconds)
@@ -223,6 +229,10 @@ class Search:
         except MeasurementInterrupted as stop:
             self._take(stop.outcome, sizes)
             raise
+
+    @property
+    def _is_writing(self) -> bool:
+        return isinstance(self.builder.workload, Generate)
 
     def _lacked_time(self) -> bool:
         return any(each.late for each in self.found) or self.deadline.left() <= self.reserve
@@ -233,7 +243,8 @@ class Search:
         """Return the finalists for which there is time, at least two, and the memory of each.
 
         What the first takes to load tells how many there may be: each is loaded once for its
-        memory and in two launches to be timed, and the baseline in two more, for the noise floor.
+        memory and in two launches to be timed, where it writes in one more for its tokens, and the
+        baseline in two more, for the noise floor.
         """
         sizes: dict[str, Mapping[str, Value]] = {}
         room = len(finalists)
@@ -251,22 +262,42 @@ class Search:
             sizes[name] = {"size_on_disk": Value(size or 0, "bytes"), **found}
             if len(sizes) == 1:
                 took = self.deadline.spent() - began
-                timed = 2 * (took + WARM_S)
+                times = 3 if self._is_writing else 2
+                timed = times * (took + WARM_S)
                 left = self.deadline.left() - self.reserve - timed
                 room = max(2, int((left + took) / (took + timed)))
         return list(sizes), sizes
+
+    def _time_tokens(self, arms: Sequence[Arm]) -> None:
+        """Time how soon each finalist writes, one after the other, where they write."""
+        if not self._is_writing:
+            return
+        left = max(0.0, self.deadline.left() - self.reserve)
+        terminal.lines(f"timing tokens ... ({self.deadline.countdown()})")
+        for arm in arms:
+            seconds = token_times.SHARE * left / len(arms)
+            try:
+                timeout = max(1.0, self.deadline.left() / 4)
+                self.tokens[arm.name] = token_times.measure(arm, seconds, timeout)
+            except WorkerFailed as error:  # the times of its calls may be known, though
+                terminal.lines(f"the tokens of {arm.name} are not timed: {error.failed.reason}")
 
     def _take(self, outcome: Outcome, sizes: Mapping[str, Mapping[str, Value]]) -> None:
         for name in sizes:
             self.named(name).take_times(outcome)
         timed = [self.named(each.arm) for each in outcome.measured]
-        self.points = [_point(one, sizes[one.name], self.builder.device) for one in timed]
+        self.points = [
+            dataclasses.replace(
+                _point(one, sizes[one.name], self.builder.device), tokens=self.tokens.get(one.name)
+            )
+            for one in timed
+        ]
 
     def keep(self, workload: Workload, threads: int) -> None:
         """Add the times of those that were compared to the evidence."""
         timed = [self.named(point.name) for point in self.points]
         if timed:
-            evidence.record(self.builder, timed, workload, threads)
+            evidence.record(self.builder, timed, self.tokens, workload, threads)
 
     def serve(self, contract: ServiceContract, limits: Limits, checkpoint: Path) -> OptionCost:
         """Return the option that serves best, of those within the limits; print how it is started.
@@ -342,6 +373,13 @@ def _settle(
     evidence.record_winner(builder, chosen, workload, threads, limits, search.service)
 
 
+def _must_write(args: DecideArgs, workload: Workload, model: str) -> None:
+    """Raise `UserError` where tokens are limited of a model that writes no text."""
+    given = [name for name in ("ttft_ms", "tpot_ms") if getattr(args, name) is not None]
+    if given and not isinstance(workload, Generate):
+        raise UserError(f"`{given[0]}` is of models that write texts, and not of {model}")
+
+
 def _device(name: str) -> str:
     """Return the device that is asked for. Raises `UserError` where it is not there, or is none
     that deployments are decided on."""
@@ -356,6 +394,8 @@ def limits_of(args: DecideArgs) -> Limits:
         None if args.p95_ms is None else args.p95_ms / 1e3,
         args.max_drop,
         None if args.memory_mb is None else args.memory_mb * 1e6,
+        None if args.ttft_ms is None else args.ttft_ms / 1e3,
+        None if args.tpot_ms is None else args.tpot_ms / 1e3,
     )
 
 

@@ -22,6 +22,7 @@ def show(
     Args:
         looks: seconds of a call in the rounds of halving, by name.
     """
+    has_tokens = any(point.tokens for point in points)
     by_name = {point.name: point for point in points}
     on_front = {point.name for point in front(points)}
     pruned = {each.name: each for each in halved.pruned}
@@ -32,15 +33,18 @@ def show(
         if one.name in by_name:
             point = by_name[one.name]
             note = _note(point, best, limits, on_front)
-            rows.append((one.name, lost, *_cells(point, one), note))
+            rows.append((one.name, lost, *_cells(point, one), *_tokens(point, has_tokens), note))
             continue
         why = one.fault or failed.get(one.name, "")
         took = formatting.milliseconds(looks.get(one.name))
         if one.name in pruned:
             why = f"pruned: {pruned[one.name].why}"
-        rows.append((one.name, lost, took, "-", "-", "-", "-", why))
+        rest = ["-"] * (6 if has_tokens else 4)
+        rows.append((one.name, lost, took, *rest, why))
+    columns = ["deployment", "lost", "a call [99%]", "p95", "times as fast", "memory", "size"]
+    columns += ["TTFT [p95]", "TPOT [p95]"] * has_tokens
     terminal.table(
-        ("deployment", "lost", "a call [99%]", "p95", "times as fast", "memory", "size", ""),
+        (*columns, ""),
         rows,
         title=title,
     )
@@ -55,6 +59,19 @@ def _cells(point: OptionCost, candidate: Candidate) -> tuple[str, ...]:
         formatting.size(point.memory, "MB", 0),
         formatting.size(point.size, "MB"),
     )
+
+
+def _tokens(point: OptionCost, has_tokens: bool) -> tuple[str, ...]:
+    """Return the cells on tokens, where there are such columns."""
+    if not has_tokens:
+        return ()
+    if point.tokens is None:
+        return ("-", "-")
+    found = []
+    for each in (point.tokens.ttft, point.tokens.tpot):
+        p95 = "-" if each.p95 is None else f"{1e3 * each.p95.value:.2f}"
+        found.append(f"{formatting.milliseconds(each.median.value)} [{p95}]")
+    return tuple(found)
 
 
 def _note(point: OptionCost, best: OptionCost | None, limits: Limits, on_front: set[str]) -> str:

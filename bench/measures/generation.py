@@ -6,8 +6,9 @@ tokens a second too, of the whole batch; and the memory of keys and values when 
 written.
 """
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bench.cases import child
@@ -37,15 +38,38 @@ def measure(job: MeasureJob) -> MeasureResult:
 def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     """In a process of the case: return each text's seconds to the first token and per further
     token, and what a batch has: rows, tokens of its prompts, and bytes of keys and values."""
-    made, _, wait = child.load(target, kwargs)
+    made, write, wait = child.load(target, kwargs)
+    taken = times(made.stream, write, wait, seconds)
+    sizes = {"rows": made.rows, "prompt_tokens": made.prompt_tokens}
+    return {**taken, "sizes": {**sizes, "cache_bytes": made.cache_bytes()}}
+
+
+def times(
+    stream: Callable[[], Iterator[Any]],
+    write: Callable[[], Any],
+    wait: Callable[[], Any],
+    seconds: float,
+    most: float = math.inf,
+) -> dict[str, list[float]]:
+    """Return each text's seconds to the first token and per further token.
+
+    Args:
+        stream: writes a text, or those of a batch, token by token.
+        write: writes it at once, to warm up.
+        wait: for the device.
+        seconds: that it takes once it is warm, or `LEAST` texts if that is longer.
+        most: texts that suffice.
+    """
     for _ in range(WARM_UP):
-        made.call()
+        write()
     wait()
     taken: dict[str, list[float]] = {"first_token": [], "further_token": []}
     until = time.perf_counter() + seconds
-    while len(taken["first_token"]) < LEAST or time.perf_counter() < until:
+    while (done := len(taken["first_token"])) < most and (
+        done < LEAST or time.perf_counter() < until
+    ):
         begin = time.perf_counter()
-        tokens = made.stream()
+        tokens = stream()
         next(tokens)
         wait()
         first = time.perf_counter()
@@ -55,5 +79,4 @@ def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, Any
         taken["first_token"].append(round(first - begin, 9))
         # never below the clock's resolution: its logarithm is taken
         taken["further_token"].append(max(round(rest / further, 9), 1e-9))
-    sizes = {"rows": made.rows, "prompt_tokens": made.prompt_tokens}
-    return {**taken, "sizes": {**sizes, "cache_bytes": made.cache_bytes()}}
+    return taken

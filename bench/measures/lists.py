@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from bench.cases.job import MeasureJob
 from bench.record.results import MeasureResult, Value
-from zoo.measure.intervals import estimate
+from zoo.measure.intervals import Estimate, estimate
 
 
 def told_by(function: str, job: MeasureJob, share: float) -> MeasureResult:
@@ -21,5 +21,10 @@ def told_by(function: str, job: MeasureJob, share: float) -> MeasureResult:
 
 def median(samples: Iterable[float], unit: str) -> Value:
     """Return the median of samples of one process, all above 0, with its interval."""
+    return Value.of(estimated(samples), unit)
+
+
+def estimated(samples: Iterable[float]) -> Estimate:
+    """Return the median of samples of one process, all above 0, with its interval."""
     logarithms = [math.log(each) for each in samples]
-    return Value.of(estimate([logarithms], len(logarithms)), unit)
+    return estimate([logarithms], len(logarithms))

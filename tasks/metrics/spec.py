@@ -48,6 +48,13 @@ METRICS: Mapping[str, MetricSpec] = {
         MetricSpec("chrf", "chrF", "chrf", greater_is_better=True),
         MetricSpec("dice", "Dice", None, greater_is_better=True),
         MetricSpec(
+            "denoising_loss",
+            "Denoising loss",
+            None,
+            greater_is_better=False,
+            is_mean=True,
+        ),
+        MetricSpec(
             "exact_match", "Exact match", "exact_match", greater_is_better=True, is_mean=True
         ),
         MetricSpec("f1", "F1", "f1", greater_is_better=True),
@@ -56,7 +63,9 @@ METRICS: Mapping[str, MetricSpec] = {
         MetricSpec(
             "f1_weighted", "F1 (weighted)", "f1", greater_is_better=True, average="weighted"
         ),
+        MetricSpec("fid", "Fréchet distance (FID)", None, greater_is_better=False),
         MetricSpec("iou", "IoU", None, greater_is_better=True),
+        MetricSpec("kid", "Kernel distance (KID)", None, greater_is_better=False),
         MetricSpec("loss", "Loss", None, greater_is_better=False),
         MetricSpec("map", "mAP@[.50:.95]", None, greater_is_better=True),
         MetricSpec("map_50", "mAP@.50", None, greater_is_better=True),

@@ -1,16 +1,31 @@
 """What can be said about the augmentation of sounds; light, for the command line."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from tasks.bounds import Bounded, Bounds, Share
+from tasks.bounds import Bounds, Share
+from tasks.variations import Variations
 
 QUIETEST_NOISE = 40.0  # dB below the signal: nobody hears it
+STILL = {
+    "speed": 0.0,
+    "gain_db": 0.0,
+    "noise_db": QUIETEST_NOISE,
+    "time_shift": 0.0,
+    "pauses": 0.0,
+    "freq_mask": 0,
+    "freq_masks": 0,
+    "time_mask": 0.0,
+    "time_masks": 0,
+}
+"""Values that vary nothing."""
 
 
 @dataclass(frozen=True)
-class AugmentArgs(Bounded):
+class AugmentArgs(Variations):
     """How training sounds are varied, anew in every epoch."""
+
+    UNUSED: ClassVar = {"none": STILL}
 
     augment: Literal["default", "none"] = "default"
     """default: the variations below; none: sounds as they are"""

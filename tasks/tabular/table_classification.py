@@ -257,9 +257,13 @@ class TableClassification(Classification):
         scaled = replace(batch, targets={"labels": labels / (scale if self.labels else scale[0])})
         return super().loss({"logits": logits / scale}, scaled)
 
+    def row_of(self, example: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the columns of an example by their own names, None where there is no value."""
+        return {one.name: example[PREFIX + one.name] for one in self.schema}
+
     def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""
-        return ", ".join(f"{one.name}={example[PREFIX + one.name]}" for one in self.schema)
+        return ", ".join(f"{name}={value}" for name, value in self.row_of(example).items())
 
 
 class TableFeatures(Viewed):

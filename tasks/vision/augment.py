@@ -171,6 +171,8 @@ def _flips(draws: SampleRandom, args: AugmentArgs) -> tuple[geometry.Bools, geom
 def _shifts(
     draws: SampleRandom, height: int, width: int, share: float
 ) -> tuple[geometry.Ints, geometry.Ints]:
+    if not share:
+        return np.zeros(len(draws.ids), np.int64), np.zeros(len(draws.ids), np.int64)
     most = round(share * height), round(share * width)
     rows = draws.integers("shift y", 2 * most[0] + 1) - most[0]
     return rows, draws.integers("shift x", 2 * most[1] + 1) - most[1]

@@ -1,14 +1,31 @@
 """What can be said about the augmentation of images; light, for the command line."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from tasks.bounds import Bounded, Bounds, Share
+from tasks.bounds import Bounds, Share
+from tasks.variations import Variations
+
+STILL = {
+    "crop_scale": 1.0,
+    "crop_padding": 0.0,
+    "hflip": "off",
+    "vflip": False,
+    "rotation": 0.0,
+    "color_jitter": 0.0,
+    "noise": 0.0,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "random_erasing": 0.0,
+}
+"""Values that vary nothing."""
 
 
 @dataclass(frozen=True)
-class AugmentArgs(Bounded):
+class AugmentArgs(Variations):
     """How training images are varied, anew in every epoch."""
+
+    UNUSED: ClassVar = {"none": STILL, "randaugment": {"color_jitter": 0.0}}
 
     augment: Literal["default", "none", "randaugment"] = "default"
     """default: the variations below; randaugment: two random operations in place of color_jitter;
@@ -35,3 +52,11 @@ class AugmentArgs(Bounded):
     """alpha of cutmix: paste a piece of another image, labels by area; 0 is off"""
     random_erasing: Share = 0.0
     """probability that a random rectangle is erased"""
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the standard view of an image is the image: every variation is off."""
+        if self.augment == "randaugment":
+            return False
+        is_off = all(getattr(self, name) == off for name, off in STILL.items())
+        return self.augment == "none" or is_off

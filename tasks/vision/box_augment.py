@@ -117,10 +117,13 @@ def _placed(
     more: BoxAugmentArgs,
     window: Window | None = None,
 ) -> Pictured:
-    """A sample that was warped to an image, without the objects of which too little is left."""
+    """A sample that was warped to an image, without the objects of which too little is left.
+
+    What is left of a crowd stays, however small a share: there are things in it, and no background.
+    """
     height, width = sample.image.shape[:2]
     boxes, visible = place_boxes(sample.boxes, place, (height, width), window)
-    enough = (visible > 0) & (visible >= more.least_visible)
+    enough = (visible > 0) & ((visible >= more.least_visible) | sample.crowd)
     enough &= (boxes[:, 2:] - boxes[:, :2] >= _LEAST_SIDE).all(1)
     return Pictured(image, boxes[enough], sample.labels[enough], sample.crowd[enough])
 

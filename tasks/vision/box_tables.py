@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,9 +138,10 @@ def canonical(
         asked: the column of the objects.
         where: the data's name, for messages.
 
-    Raises `UserError` with split and row.
+    Raises `UserError` with split and row, also where most boxes must be corners, and `how` says
+    that they are none.
     """
-    notes = Notes()
+    notes, written = Notes(), _Written(how)
     names: list[str] | None = None
     found = {}
     for split, data in splits.items():
@@ -148,12 +150,47 @@ def canonical(
             raise UserError(f"{split} of {where} has other classes than the split before it")
         names = names or declared
         found[split] = [
-            _annotated(media, one, how, names, f"{where}, row {row + 1} of {split}", notes, row)
+            _annotated(media, one, written, names, f"{where}, row {row + 1} of {split}", notes, row)
             for row, (media, one) in enumerate(zip(data["media"], objects, strict=True))
         ]
+    written.must_fit()
     notes.tell()
     labels = {label for split in found.values() for row in split for label in row.labels}
     return _with_objects(splits, found, names or sorted(labels, key=_order))
+
+
+@dataclass
+class _Written:
+    """How boxes are written, and how many of them seem to be written otherwise."""
+
+    how: BoxFormat
+    boxes: int = 0
+    corners: int = 0
+    """Boxes that reach out of their image, and would not if they were two corners."""
+    first: str = ""
+
+    def box(self, values: Sequence[float], size: tuple[int, int], where: str) -> Box:
+        """Return the corners of a box in an image of this height and width."""
+        box = _box(values, self.how)
+        assert box is not None, "values are checked before"
+        height, width = size
+        x0, y0, x1, y1 = values
+        reaches_out = max(box[2] - width, box[3] - height) > rows.ROUNDED
+        are_corners = x0 < x1 <= width + rows.ROUNDED and y0 < y1 <= height + rows.ROUNDED
+        self.boxes += 1
+        if reaches_out and are_corners:
+            self.first = self.first or where
+            self.corners += 1
+        return box
+
+    def must_fit(self) -> None:
+        """Raise `UserError` where most boxes are written otherwise."""
+        if 2 * self.corners > self.boxes:
+            raise UserError(
+                f"`box_format` {self.how}: {self.corners:,} of {self.boxes:,} boxes reach out of"
+                f" their image this way, and lie in it as two corners, xyxy; the first is"
+                f" {self.first}"
+            )
 
 
 def _with_objects(
@@ -222,7 +259,7 @@ def _names_in(feature: Any) -> list[str] | None:
 def _annotated(
     media: Mapping[str, Any],
     objects: Mapping[str, Any] | None,
-    how: BoxFormat,
+    written: _Written,
     names: Sequence[str] | None,
     where: str,
     notes: Notes,
@@ -241,8 +278,7 @@ def _annotated(
     size = rows.size_of(media, row) if boxes else (0, 0)
     for number, (values, category) in enumerate(zip(boxes, categories, strict=True)):
         place = f"{where}, object {number + 1}"
-        box = _box(rows.of_numbers(values, 4, place, "bbox"), how)
-        assert box is not None
+        box = written.box(rows.of_numbers(values, 4, place, "bbox"), size, place)
         checked = rows.checked(box, size, place, notes, lenient=True)
         label = _label(category, names, place)
         if checked is not None:

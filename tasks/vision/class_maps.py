@@ -127,6 +127,27 @@ def overlay(image: _Pixels, classes: ClassMap, colours: Sequence[Colour]) -> _Pi
     return np.rint(mixed).astype(np.uint8)
 
 
+def shares(classes: ClassMap) -> list[tuple[int, float]]:
+    """Return the classes that a map has, those of most pixels first, and the share of its pixels
+    that each has."""
+    pixels = np.bincount(classes.ravel())
+    order = [int(i) for i in np.argsort(-pixels, kind="stable") if pixels[i]]
+    return [(i, float(pixels[i] / classes.size)) for i in order]
+
+
+def png_of(there: npt.NDArray[np.bool_]) -> bytes:
+    """Return a PNG file of one channel, 255 where a pixel is meant and 0 elsewhere.
+
+    Args:
+        there: bool [height, width].
+    """
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(there.astype(np.uint8) * 255, "L").save(content, "PNG")
+    return content.getvalue()
+
+
 def png(pixels: _Pixels, colours: Sequence[Colour] | None = None) -> bytes:
     """Return a PNG file: of an image [height, width, 3], or of classes [height, width] with a
     palette of their colours."""

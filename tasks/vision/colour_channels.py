@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import datasets
+    from torch import Tensor
 
     from tasks.base import Features
     from tasks.vision.image_args import ImageArgs
@@ -49,9 +50,25 @@ def with_channels(image: "Pixels", channels: int) -> "Pixels":
     return grey.astype(np.uint8)[:, :, None]
 
 
-def check(features: "Mapping[str, Features]") -> list[Finding]:
+def to_pictures(values: "Tensor", channels: int) -> "list[Pixels]":
+    """Return pixels [b, channels or more, height, width], -1 black and 1 white, as pictures uint8
+    [height, width, channels]."""
+    if values.shape[1] != channels:  # inputs have three
+        values = values[:, :channels]
+    found = ((values.float().clamp(-1, 1) + 1) * 127.5).round().cpu().numpy()
+    return list(found.astype(np.uint8).transpose(0, 2, 3, 1))
+
+
+def check(features: "Mapping[str, Features]", color: str, channels: int) -> list[Finding]:
     """Return an error where an image of these splits is in colour, and the model would see it in
-    grey without anybody having said so."""
+    grey without anybody having said so.
+
+    Args:
+        color: as it was asked for.
+        channels: that are learned.
+    """
+    if color != "auto" or channels != 1:
+        return []
     for name, split in features.items():
         decoded = split.decoded  # type: ignore[attr-defined]
         for i in range(len(decoded)):

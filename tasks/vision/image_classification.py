@@ -264,7 +264,8 @@ class ImageClassification(Classification):
         from tasks.vision.pixels import luma
 
         view = rows[0].get("view") if rows else None
-        if view is None or view.strength == "none":
+        is_still = view is not None and view.strength == "standard" and self.args.changes_nothing
+        if view is None or view.strength == "none" or is_still:
             return self.collate_arrays(rows).tensors()
         ids = torch.tensor([row["sample_id"] for row in rows])
         pixels, more = self._augmented(rows, [row["view"] for row in rows])
@@ -281,7 +282,7 @@ class ImageClassification(Classification):
         return Batch(inputs, ids, targets)
 
     def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
-        """See `tasks.base.PredictsArrays`; of rows without a view that augments."""
+        """See `tasks.base.PredictsArrays`; of rows without a view that changes them."""
         import numpy as np
 
         from tasks.vision.pixels import normalised
@@ -322,8 +323,9 @@ class ImageClassification(Classification):
 
         how = {"weak": augment.weak, "strong": augment.strong, "standard": augment.augment}
         parts = {}
+        channels_of = [row["image"].shape[2] for row in rows]
         for channels in (1, 3):
-            places = [i for i, row in enumerate(rows) if row["image"].shape[2] == channels]
+            places = [i for i, count in enumerate(channels_of) if count == channels]
             if places:
                 draws = SampleRandom(
                     [views[i] for i in places], [rows[i]["sample_id"] for i in places]
@@ -391,7 +393,10 @@ def stack(images: "Sequence[np.ndarray]") -> "Tensor":
         x if x.shape[2] == channels else np.broadcast_to(x, (*x.shape[:2], channels))
         for x in images
     ]
-    return torch.from_numpy(np.stack(same)).permute(0, 3, 1, 2)
+    height, width = images[0].shape[:2]
+    # rows below one another: `np.stack` adds an axis to each image first, which takes longer
+    whole = np.concatenate(same).reshape(len(same), height, width, channels)
+    return torch.from_numpy(whole).permute(0, 3, 1, 2)
 
 
 class ImageFeatures(Viewed):

@@ -172,10 +172,8 @@ class ImageDensity(UnlabelledImages):
         """Return what is suspicious or wrong in the data, before hours are spent on it."""
         from tasks.vision import colour_channels
 
-        found = super().preflight(examples, features, model)
-        if self.args.color == "auto" and self.num_channels == 1:
-            return colour_channels.check(features) + found
-        return found
+        found = colour_channels.check(features, self.args.color, self.num_channels)
+        return found + super().preflight(examples, features, model)
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows for `collate` from images, or from what `read_inputs` gives."""
@@ -328,12 +326,9 @@ class ImageDensity(UnlabelledImages):
 
     def _pictures(self, values: "Tensor") -> "list[Pixels]":
         """Return pixels as pictures: the inputs, or what the model makes, -1 to 1."""
-        import numpy as np
+        from tasks.vision.colour_channels import to_pictures
 
-        if values.shape[1] != self.num_channels:  # inputs have three channels
-            values = values[:, : self.num_channels]
-        found = ((values.float().clamp(-1, 1) + 1) * 127.5).round().cpu().numpy()
-        return list(found.astype(np.uint8).transpose(0, 2, 3, 1))
+        return to_pictures(values, self.num_channels)
 
     def _made(self, values: "Tensor") -> list[DensityPrediction]:
         return [DensityPrediction(None, (one,)) for one in self._pictures(values)]

@@ -356,6 +356,8 @@ class Segmentation(Bindable):
         """
         import torch.nn.functional as F
 
+        from tasks.vision.pixel_losses import dice_losses, upsampled
+
         labels = batch.targets["labels"]
         logits = upsampled(outputs["logits"], labels.shape[1:])
         terms = F.cross_entropy(
@@ -453,42 +455,17 @@ class Segmentation(Bindable):
     ) -> dict[str, Any]:
         """Return the classes that an image has, those of most pixels first, and the share of its
         pixels that each has; the first `top_k` of them."""
-        import numpy as np
+        from tasks.vision import class_maps
 
-        pixels = np.bincount(prediction.classes.ravel(), minlength=len(self.labels))
-        order = [int(i) for i in np.argsort(-pixels, kind="stable") if pixels[i]][:top_k]
-        shares = pixels / prediction.classes.size
+        shares = class_maps.shares(prediction.classes)[:top_k]
         return {
-            "labels": [self.labels[i] for i in order],
-            "shares": [float(shares[i]) for i in order],
+            "labels": [self.labels[i] for i, _ in shares],
+            "shares": [share for _, share in shares],
         }
 
+    def masks(self, prediction: SegmentationPrediction) -> list[bytes]:
+        """Return the pixels of each class that an image has; see `tasks.masks.GivesMasks`."""
+        from tasks.vision import class_maps
 
-def upsampled(logits: "Tensor", size: Sequence[int]) -> "Tensor":
-    """Return logits [n, classes, h, w] of so many pixels, interpolated as transformers' losses do
-    it (bilinear, between centres of pixels)."""
-    import torch.nn.functional as F
-
-    if tuple(logits.shape[2:]) == tuple(size):
-        return logits
-    return F.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
-
-
-def dice_losses(logits: "Tensor", labels: "Tensor") -> "Tensor":
-    """Return 1 less the soft Dice of the classes that a row has, their mean, float32 [n]; 0 of a
-    row without any pixel that counts (Milletari et al. 2016, with probabilities not squared).
-
-    Args:
-        logits: float32 [n, classes, h, w].
-        labels: int64 [n, h, w], `IGNORED` where a pixel does not count.
-    """
-    import torch.nn.functional as F
-
-    counted = (labels != IGNORED).unsqueeze(1)
-    known = labels.masked_fill(~counted[:, 0], 0)
-    truth = F.one_hot(known, logits.shape[1]).movedim(-1, 1) * counted
-    given = logits.softmax(1) * counted
-    both, true, said = ((x).sum((2, 3)) for x in (given * truth, truth, given))
-    present = true > 0
-    losses = (1 - 2 * both / (true + said).clamp_min(1e-6)) * present
-    return losses.sum(1) / present.sum(1).clamp_min(1)
+        classes = prediction.classes
+        return [class_maps.png_of(classes == i) for i, _ in class_maps.shares(classes)]

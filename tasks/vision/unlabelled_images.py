@@ -34,11 +34,9 @@ def from_data(args: Any, data: DataArgs) -> tuple[Any, Examples]:
 
     Raises `UserError` where there are no images, or a flag makes no sense.
     """
-    if args.mixup or args.cutmix:
-        raise UserError("`mixup` and `cutmix` blend labels, and there are none here")
     from tasks.vision import value_ranges
 
-    source, splits, label = _canonical(args, data)
+    source, splits, label = canonical(args, data)
     must_have_train(splits, source.name)
     splits = limit(cut_missing_splits(splits, label, data), data).select_columns(["media"])
     args = value_ranges.with_range(args, splits["train"])
@@ -51,14 +49,20 @@ def evaluation_split(
     """Return one split as a trained task reads it; see `tasks.data.source.choose_split`."""
     import datasets
 
-    source, splits, label = _canonical(args, data)
+    source, splits, label = canonical(args, data)
     chosen, splits = choose_split(source, splits, label, data, split, trained_on)
     only = datasets.DatasetDict({chosen: splits[chosen].select_columns(["media"])})
     return Examples(only, source.name, source.fingerprint)
 
 
-def _canonical(args: Any, data: DataArgs) -> "tuple[Source, datasets.DatasetDict, str | None]":
-    """The images, and the column of labels to cut missing splits by where they have any."""
+def canonical(args: Any, data: DataArgs) -> "tuple[Source, datasets.DatasetDict, str | None]":
+    """Return the images, in the column media, and the name of the column label, where each image
+    has one of several labels: missing splits are cut by it.
+
+    Raises `UserError` where there are no images, or a flag makes no sense.
+    """
+    if args.mixup or args.cutmix:
+        raise UserError("`mixup` and `cutmix` blend labels for a classifier, and there is none")
     from tasks.data.columns import find_column
     from tasks.kinds.classification import LABEL_COLUMNS, stratified
     from tasks.media.source import load_media

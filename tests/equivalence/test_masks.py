@@ -15,6 +15,7 @@ from zoo.train.loop import Loop
 
 USUAL = (*EXACT, "--max_steps", 5, "--learning_rate", 1e-3, "--eval_strategy", "no")
 USUAL += ("--logging_steps", 1, "--report_to", "none", "--max_train_samples", 200)
+SLOW = pytest.mark.slow
 BATCH, PARTS = "--per_device_train_batch_size", "--gradient_accumulation_steps"
 
 
@@ -38,7 +39,9 @@ class Kind:
         return Run(folder, done)
 
 
-@pytest.fixture(params=["text", "image", pytest.param("latent", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=["text", "image", pytest.param("latent", marks=SLOW), pytest.param("noise", marks=SLOW)]
+)
 def kind(request: pytest.FixtureRequest, reviews: Path) -> Kind:
     if request.param == "text":
         flags = ("--data", reviews, "--hidden_size", 32, "--num_layers", 1, "--num_heads", 2)
@@ -48,6 +51,10 @@ def kind(request: pytest.FixtureRequest, reviews: Path) -> Kind:
         flags = ("--widths", 8, "--latent_size", 4, "--augment", "default")
         flags += ("--max_eval_samples", 16)
         return Kind("zoo.vision.vae", flags, ("noise", "pixel_values"), 400)
+    if request.param == "noise":
+        flags = ("--widths", 8, 8, "--augment", "default", "--max_eval_samples", 16)
+        drawn = ("timesteps", "class_labels", "noise", "pixel_values")
+        return Kind("zoo.vision.ddpm", flags, drawn, 400)
     flags = ("--depth", 1, "--decoder_size", 24, "--decoder_depth", 1, "--decoder_heads", 2)
     flags += ("--patch_size", 4, "--max_eval_samples", 16)
     return Kind("zoo.vision.mae", flags, ("shuffle", "pixel_values"), 400)

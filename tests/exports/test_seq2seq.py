@@ -342,6 +342,7 @@ def _network(kind: str) -> Any:
         for part in ("encoder", "decoder"):
             shape |= {f"{part}_layers": 2, f"{part}_ffn_dim": 64, f"{part}_attention_heads": 2}
         shape |= {"max_position_embeddings": 64, "bos_token_id": 2, "init_std": 0.3}
+        shape["forced_eos_token_id"] = None  # as checkpoints have it
     config = AutoConfig.for_model(kind, **shape, decoder_start_token_id=int(kind == "bart"))
     torch.manual_seed(0)
     model = AutoModelForSeq2SeqLM.from_config(config).eval()
@@ -374,3 +375,11 @@ def test_other_networks(kind: str, tmp_path: Path) -> None:
     eager = NetworkTargetWriter(source)
     for beams in (1, 4):
         assert writer(sources, 9, beams) == eager(sources, 9, beams)
+    tokens = np.random.default_rng(0).integers(3, 100, (2, 20))
+    found = []
+    for each in (writer, eager):
+        made = each.make_runner(each.special_tokens(), Decoding())
+        session = made.start(sources)
+        steps = [made.step(session, tokens[:, first : first + 4]) for first in range(0, 20, 4)]
+        found.append(np.concatenate([session.logits[:, None], *steps], 1))
+    np.testing.assert_allclose(*found, atol=1e-3)

@@ -18,6 +18,7 @@ TASKS: dict[str, tuple[str, Mapping[str, str]]] = {
     "tasks.nlp.seq2seq": ("Seq2Seq", HEARD),
     "tasks.nlp.token_classification": ("TokenClassification", LOGITS),
     "tasks.vision.masked_image": ("MaskedImage", {"logits": "image"}),
+    "tasks.vision.image_diffusion": ("ImageDiffusion", {"logits": "image"}),
     "tasks.vision.image_density": (
         "ImageDensity",
         {

@@ -59,6 +59,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         "scaled": {"architecture": "deit3_small_patch16_224"},
         "normal": {"initialization": "normal"},
     },
+    "zoo_ddpm": {"labels": {"num_class_embeds": 4, "blocks_per_size": 2, "initialization": "he"}},
     "zoo_vae": {"grey": {"num_channels": 1, "initialization": "normal"}},
     "zoo_mlp": {
         "linear": {"hidden_sizes": ()},
@@ -136,7 +137,9 @@ def inputs_of(model: Any, lengths: tuple[int, ...] = (24, 9, 17)) -> dict[str, T
             noise = torch.rand(rows, patches, generator=generator)
             inputs["shuffle"] = noise.argsort(1)
         if "noise" in inspect.signature(model.forward).parameters:
-            inputs["noise"] = torch.randn(rows, config.latent_size, generator=generator)
+            latents = getattr(config, "latent_size", None)
+            size = size if latents is None else (rows, latents)
+            inputs["noise"] = torch.randn(size, generator=generator)
         return inputs
     if model.main_input_name == "features":
         return {"features": torch.randn(rows, config.num_features, generator=generator)}
@@ -327,7 +330,8 @@ def collated(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def layers_of(model: Any) -> int:
     """How many modules there are in the list that hidden states lie between."""
     lists = dict(model.base_model.named_modules())
-    return len(lists.get("layers", lists.get("encoder.blocks")))
+    names = ("layers", "encoder.blocks", "down_blocks")
+    return len(next(lists[name] for name in names if name in lists))
 
 
 @named

@@ -187,5 +187,6 @@ def _key(fact: Fact) -> str:
             fact.subject,
             (fact.dataset or {}).get("fingerprint"),
             [fact.device, fact.threads, fact.workload, fact.machine] if timed else None,
+            (fact.workload or {}).get("features"),  # distances of each classifier's are others
         ]
     )

@@ -31,6 +31,7 @@ TASKS = {
     "seq2seq": "Translation and summaries",
     "masked_image": "Masked image modelling",
     "image_density": "Image density estimation",
+    "image_diffusion": "Image generation",
     "seq2seq_recognition": "Speech recognition, sequence to sequence",
 }
 HEADER = ("model", "task", "weights", "parameters", "size", "test split", "best deployments")

@@ -8,7 +8,7 @@ from tools.cards.facts import EAGER, Facts
 from tools.cards.numbers import format_fact
 from tools.cards.tables import table
 from zoo.evaluation.constant_answer import PREFIX
-from zoo.store.evidence import Fact
+from zoo.store.evidence import REFERENCE, Fact
 
 FIRST = ("test", "validation", "train")  # order of the splits
 
@@ -28,9 +28,7 @@ def section(facts: Facts) -> list[str]:
             run = "as they lie here (eager, fp32)"
         on = code(data) if data else "the data"
         paragraphs.append(f"The weights {run}, on the {safe(split)} split of {on}:")
-        paragraphs.append(
-            _table(found, facts.record.task.primary.name, _constants(facts, found[0]))
-        )
+        paragraphs.append(_table(facts, found, _constants(facts, found[0])))
     return paragraphs
 
 
@@ -54,10 +52,10 @@ def _order(group: tuple[str, str, str]) -> tuple[int, int, str]:
     return int(deployment != EAGER), place, data + deployment
 
 
-def _table(facts: list[Fact], main: str, constants: Mapping[str, Fact]) -> str:
-    rows = []
-    for fact in sorted(facts, key=lambda one: one.name != main):  # that one first
-        title = safe(title_of(fact.name))
+def _table(facts: Facts, shown: list[Fact], constants: Mapping[str, Fact]) -> str:
+    main, rows = facts.record.task.primary.name, []
+    for fact in sorted(shown, key=lambda one: one.name != main):  # that one first
+        title = _title(fact)
         rows.append(
             (
                 f"**{title}**" if fact.name == main else title,
@@ -67,9 +65,32 @@ def _table(facts: list[Fact], main: str, constants: Mapping[str, Fact]) -> str:
                 safe(_method(fact.interval)),
             )
         )
+        rows += _scale(facts, fact)
     label = next((fact.label for fact in constants.values()), None)
     always = f"always {code(label) if label else 'nothing'}"
     return table(("metric", "value", always, "n", "interval"), rows)
+
+
+def _title(fact: Fact) -> str:
+    """Return what a metric is called; of a distance of pictures, in whose features as well."""
+    classifier = (fact.workload or {}).get("classifier")
+    title = safe(title_of(fact.name))
+    return title if classifier is None else f"{title} in the features of {code(str(classifier))}"
+
+
+def _scale(facts: Facts, fact: Fact) -> list[tuple[str, str, str, str, str]]:
+    """Return rows of the same metric of other pictures, measured with it: real ones and noise."""
+    found = facts.of(kind="reference", name=REFERENCE + fact.name, run=fact.run)
+    return [
+        (
+            f"the same of {safe(one.label or '')}",
+            format_fact(one),
+            "",
+            f"{one.n:,}" if one.n else "",
+            safe(_method(one.interval)),
+        )
+        for one in found
+    ]
 
 
 def _method(interval: Mapping[str, object] | None) -> str:

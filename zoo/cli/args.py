@@ -51,6 +51,13 @@ class EvaluateArgs(Bounded):
     """what to do about an image or sound that can't be read; by default as in training"""
     mistakes: CountOrZero = 10
     """how many of the worst mistakes to list; 0 for none"""
+    features: Path | None = None
+    """checkpoint of a classifier of images: FID and KID, in its features, of pictures that the
+    model makes, against real ones; beside them those of other real images, and of noise"""
+    samples: Annotated[int, Bounds(1, 10_000)] | None = None
+    """pictures to make for `features`; by default half as many as the split has images"""
+    seed: Seed | None = None
+    """of these pictures; 0 by default"""
     json: bool = False
     """print one line of JSON instead of tables: metrics, classes or numbers, and what one constant
     answer is worth; no pictures are drawn"""

@@ -165,7 +165,9 @@ def _show_facts(folder: Path, facts: Sequence[evidence.Fact]) -> None:
     for fact in facts:
         if fact.kind == "metric" and not fact.name.endswith(OF_ROWS):
             data = (fact.dataset or {}).get("fingerprint")
-            newest.pop(key := (fact.name, data, fact.split, fact.deployment, fact.subject), None)
+            features = (fact.workload or {}).get("features")
+            where = (data, fact.split, fact.deployment, fact.subject, features)
+            newest.pop(key := (fact.name, *where), None)
             newest[key] = fact
     shown = list(newest.values())
     if shown:
@@ -214,8 +216,9 @@ def _fact_row(fact: evidence.Fact, own: str) -> tuple[str, ...]:
     if {"low", "high", "level"} <= set(interval):
         low, high = short(interval["low"]), short(interval["high"])
         between = f"{low} to {high} ({100 * interval['level']:g}%)"
+    classifier = (fact.workload or {}).get("classifier")
     return (
-        fact.name,
+        f"{fact.name} in {classifier}" if classifier else fact.name,
         value.removesuffix(" 1"),
         between,
         "" if fact.n is None else f"{fact.n:,}",

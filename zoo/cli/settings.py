@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from tasks.data.source import DataArgs
 from tasks.errors import UserError, did_you_mean
 from tasks.paths import expanded, is_file, is_folder
+from tasks.variations import Variations
 from zoo.machine import places
 from zoo.model.entry import Entry
 from zoo.train.args import TrainArgs
@@ -77,6 +78,8 @@ def train(
         args = read(qat.defaults(entry, Path(args.train.qat), default), kind)
     if verb == "finetune" and "pretrain" in entry.verbs:
         _must_have_weights(args.options)
+    if isinstance(args.task, Variations):
+        args.task.must_have_effect(typed)
     places.check_cache()
     from zoo.train.finetune import FinetuneJob, finetune
 

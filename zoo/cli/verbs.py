@@ -197,8 +197,8 @@ USUAL = {
     "evaluate": ("data", "split", "max_eval_samples", "deployment", "device", "mistakes"),
     "predict": (
         *("text", "prompt", "file", "row", "interactive", "image", "audio", "stream"),
-        *("max_new_tokens", "temperature", "top_p", "num_beams", "stop", "samples", "seed"),
-        *("draft", "walk", "mask", "grid", "columns"),
+        *("max_new_tokens", "temperature", "top_p", "num_beams", "stop", "samples", "label"),
+        *("seed", "draft", "steps", "guidance_scale", "walk", "mask", "grid", "columns"),
         *("output", "format", "top_k", "batch_size"),
         *("deployment", "device", "zero_shot", "labels"),
     ),

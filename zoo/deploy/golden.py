@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -49,13 +49,22 @@ MOST_VALUES = 2**16
 """Numbers of all outputs of an input."""
 EAGER = Deployment("eager")
 
-Raw = str | tuple[str, str] | bytes
-"""An input as a request brings it: a text, a pair, the content of an image or sound file."""
+Raw = str | tuple[str, str] | bytes | Mapping[str, Any]
+"""An input as a request brings it: a text, a pair, the content of an image or sound file, the
+columns of a row."""
 Arrays = Mapping[str, np.ndarray]
 Run = Callable[[Raw], Arrays]
 """Gives the outputs of the task for one input, by name, float32 [1, ...]."""
 Models = tuple[Any, Any]
 """The fp32 source and its deployment, each as a network."""
+
+
+@runtime_checkable
+class ReadsRows(Protocol):
+    """A task whose inputs are rows of a table."""
+
+    def row_of(self, example: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the columns of an example as a request brings them, by their own names."""
 
 
 @dataclass(frozen=True)
@@ -306,7 +315,9 @@ def _as_source(one: GoldenInput) -> GoldenInput:
 def _raw_inputs(rows: Any, task: Task) -> Iterator[Raw]:
     """Yield the rows of a split as a request brings them, those that are small."""
     for row in rows:
-        if media := row.get("media"):
+        if isinstance(task, ReadsRows):
+            yield task.row_of(row)
+        elif media := row.get("media"):
             content = media.get("bytes") or _content(media.get("path"))
             if content and len(content) <= LARGEST_FILE:
                 yield content
@@ -335,6 +346,8 @@ def _written(one: GoldenInput) -> dict[str, Any]:
     raw: Any = one.raw
     if isinstance(raw, bytes):
         raw = {"base64": base64.b64encode(raw).decode()}
+    elif isinstance(raw, Mapping):
+        raw = {"row": raw}
     written = {
         "input": raw,
         "fp32": {name: _packed(array) for name, array in one.reference.items()},
@@ -346,7 +359,8 @@ def _written(one: GoldenInput) -> dict[str, Any]:
 def _read(written: Mapping[str, Any]) -> GoldenInput:
     raw = written["input"]
     if isinstance(raw, Mapping):
-        raw = base64.b64decode(raw["base64"], validate=True)
+        is_row = isinstance(raw.get("row"), Mapping)
+        raw = raw["row"] if is_row else base64.b64decode(raw["base64"], validate=True)
     elif isinstance(raw, list):
         raw = (str(raw[0]), str(raw[1]))
     reference, recorded = (

@@ -1,6 +1,6 @@
 """A deployment as the stopwatch takes it: a function without arguments (`zoo.measure.Arm`)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +83,8 @@ def call(
     threads: int | None = None,
     new_tokens: int = 0,
 ) -> Callable[[], Any]:
-    """Loads a deployment; what is returned runs it once.
+    """Loads a deployment; what is returned runs it once, and has a method `stream` where it writes
+    texts (`Writing`).
 
     Args:
         inputs: an .npz file with the arrays of a batch, by name.
@@ -116,7 +117,7 @@ def call(
         return runner.run(arrays)
 
     if new_tokens:
-        once = _writing(runner, arrays, new_tokens)
+        once = Writing(runner, arrays, new_tokens)
 
     if device.startswith("cuda"):
         import torch
@@ -125,23 +126,33 @@ def call(
     return once
 
 
-def _writing(
-    runner: "Runner", prompts: Mapping[str, np.ndarray], new_tokens: int
-) -> Callable[[], Any]:
-    """Return what writes so many tokens behind prompts, or from sources, that are not padded,
-    whatever they say."""
-    from zoo.generation.decoding import Decoding, SpecialTokens
-    from zoo.generation.generate import sequences
-    from zoo.runtimes.stages import target_writer_of, writer_of
+class Writing:
+    """Writes so many tokens behind prompts, or from sources, that are not padded, whatever they
+    say."""
 
-    decoding = Decoding().fixed_length(new_tokens)
-    if (targets := target_writer_of(runner)) is not None:
-        prefix = targets.special_tokens().prefix
-        from_sources = targets.make_runner(SpecialTokens((), pad=0, prefix=prefix), decoding)
-        sources = {name: prompts[name] for name in ("input_ids", "attention_mask")}
-        return lambda: sequences(from_sources, sources, decoding)
-    writer = writer_of(runner)
-    if writer is None:
-        raise UserError(f"{runner.deployment} writes no text: eager and onnx do")
-    made = writer.make_runner(SpecialTokens(eos=(), pad=0), decoding)
-    return lambda: sequences(made, prompts, decoding)
+    def __init__(self, runner: "Runner", inputs: Mapping[str, np.ndarray], new_tokens: int) -> None:
+        """Raises `UserError` for a runner that writes no text."""
+        from zoo.generation.decoding import Decoding, SpecialTokens
+        from zoo.runtimes.stages import target_writer_of, writer_of
+
+        self.inputs, self.decoding = inputs, Decoding().fixed_length(new_tokens)
+        if (targets := target_writer_of(runner)) is not None:
+            prefix = targets.special_tokens().prefix
+            special = SpecialTokens((), pad=0, prefix=prefix)
+            self.runner = targets.make_runner(special, self.decoding)
+            self.inputs = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+            return
+        writer = writer_of(runner)
+        if writer is None:
+            raise UserError(f"{runner.deployment} writes no text: eager and onnx do")
+        self.runner = writer.make_runner(SpecialTokens(eos=(), pad=0), self.decoding)
+
+    def __call__(self) -> np.ndarray:
+        """Return the tokens that were written, int64 [batch, new_tokens]."""
+        return np.stack(list(self.stream()), 1)
+
+    def stream(self) -> Iterator[np.ndarray]:
+        """Yield the next token of each text, int64 [batch], as soon as it is computed."""
+        from zoo.generation.generate import generate
+
+        return generate(self.runner, self.inputs, self.decoding)

@@ -49,8 +49,8 @@ class Winner:
     lost: float | None = None
     """of the task's main metric on the validation split"""
     limits: Mapping[str, float | None] = field(default_factory=dict)
-    """what was asked for: p95_s (seconds), max_drop, memory (bytes); of a service its rate
-    (requests/s) and p99_s as well"""
+    """what was asked for: p95_s (seconds), max_drop, memory (bytes), ttft_s and tpot_s (seconds to
+    the first token and per further one); of a service its rate (requests/s) and p99_s as well"""
     workers: int | None = None
     """of the service that keeps its p99 at that rate; None: none was asked for"""
     max_batch: int | None = None

@@ -1,7 +1,7 @@
 """What `zoo.finetune` and `zoo.evaluate` give back: a checkpoint and what was measured of it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,10 @@ class CheckpointMetrics:
         """Return the result of an evaluation with what it is about."""
         metrics = {metric.name: metric for metric in evaluation.measured}
         return cls(folder, model, data, split, evaluation.loss, metrics, evaluation.hardest)
+
+    def extended(self, more: "Iterable[MetricEstimate]") -> "CheckpointMetrics":
+        """Return the result with more metrics behind those it has."""
+        return replace(self, metrics={**self.metrics, **{metric.name: metric for metric in more}})
 
     def __fspath__(self) -> str:
         """Return the path of the checkpoint's folder."""

@@ -47,6 +47,8 @@ class Written:
     is_end: bool
     """whether it ends the text, and is no part of it"""
     is_last: bool
+    fault: UserError | None = None
+    """why the text can't go on; `token` is none then"""
 
 
 class _Row:
@@ -60,8 +62,12 @@ class _Row:
         )
 
     def choose(self, scores: Any) -> Written:
-        """Take the next token by scores float32 [1, vocabulary]."""
-        token = int(self._choose(scores, np.array([self.tokens], np.int64))[0])
+        """Take the next token by scores float32 [1, vocabulary]. A constraint that can't be
+        followed any further ends the text, and no other."""
+        try:
+            token = int(self._choose(scores, np.array([self.tokens], np.int64))[0])
+        except UserError as error:
+            return Written(self.request, -1, is_end=True, is_last=True, fault=error)
         if token in self._choose.ends:
             return Written(self.request, token, is_end=True, is_last=True)
         self.tokens.append(token)

@@ -10,6 +10,8 @@ from tasks import atomic
 if TYPE_CHECKING:
     import datasets
 
+OWN = ("--word", "--samples")
+"""Flags of `predict` that take no example of the data."""
 SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8": ".jpg", b"GIF8": ".gif", b"RIFF": ".wav"}
 SUFFIXES |= {b"fLaC": ".flac", b"OggS": ".ogg"}
 ROWS = 50  # that are looked at for an example
@@ -53,7 +55,7 @@ def example(usual: str, split: "datasets.Dataset", folder: Path) -> list[str]:
             `logs/`.
     """
     flag, *others = shlex.split(usual) or [""]
-    own = flag == "--word" or any("[MASK]" in word for word in others)  # no text will do
+    own = flag in OWN or any("[MASK]" in word for word in others)  # no text will do
     for row in split.select(range(min(ROWS, len(split)))) if flag and not own else ():
         value = _media(row["media"], folder) if "media" in row else _text(row.get("text"))
         if value:

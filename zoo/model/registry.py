@@ -22,6 +22,7 @@ MODULES = (
     "zoo.vision.mae",
     "zoo.vision.fcos_det",
     "zoo.vision.vae",
+    "zoo.vision.ddpm",
     "zoo.vision.unet_seg",
     "zoo.vision.segformer_seg",
     "zoo.tabular.mlp_tab",

@@ -182,11 +182,15 @@ def _write(
     drawn: PredictionPictures | None,
 ) -> None:
     kept: list[Mapping[str, Any]] = []  # inputs on their way through the model: at most a batch
+    wrong: list[UserError] = []  # what ended the inputs: those before it are answered first
 
     def passing() -> Iterator[Mapping[str, Any]]:
-        for item in inputs:
-            kept.append(item)
-            yield item
+        try:
+            for item in inputs:
+                kept.append(item)
+                yield item
+        except UserError as error:
+            wrong.append(error)
 
     for prediction, reading in predictor.readings(passing(), batch_size=batch_size, top_k=top_k):
         item = kept.pop(0)
@@ -197,3 +201,5 @@ def _write(
         if besides:
             besides.add(item, prediction, reading)
     assert not kept, f"{len(kept)} inputs have no prediction"
+    if wrong:
+        raise wrong[0]

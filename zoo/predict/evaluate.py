@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks.base import Features, HasConfusions, Task
+from tasks.base import Examples, Features, HasConfusions, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.inputs import FromMedia
@@ -32,6 +32,8 @@ from zoo.machine import terminal
 from zoo.machine.accelerator import accelerator_on
 from zoo.machine.formatting import interval
 from zoo.machine.precision import choose_device, choose_dtype
+from zoo.predict import made_pictures
+from zoo.predict.made_pictures import JudgedPictures
 from zoo.predict.pipeline import open_deployed
 from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
@@ -67,9 +69,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetri
 def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
     terminal.quiet_libraries()
     keep_freed_memory()
-    deployment = Deployment.parse(args.deployment)
-    if deployment != Deployment("eager") and args.dtype != "fp32":
-        raise UserError(f"`dtype` is for eager: name the numerics in `deployment` {deployment}")
+    deployment = _deployment(args)
     how = (args.deployment, args.device, args.threads)
     checkpoint, model, _ = open_deployed(args.checkpoint, entry, *how)
     task, data = _with_bad_files(checkpoint.task, args), _data(checkpoint, args)
@@ -79,8 +79,9 @@ def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
     split = next(iter(examples.splits))
     device = choose_device(args.device)
     features = task.features(examples.splits[split], f"{examples.fingerprint}/{split}/{data}")
-    accelerator = accelerator_on(device)
     dtype = choose_dtype(args.dtype, device)
+    judge = made_pictures.judge_of(args, entry, task, features, f"{examples.name}, {split}")
+    accelerator = accelerator_on(device)
     model.to(device)
     found = evaluate(
         model,
@@ -96,13 +97,11 @@ def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
     metrics = CheckpointMetrics.of(folder, entry.name, examples.name, split, found)
     if not accelerator.is_main_process:
         return metrics
+    ran = str(deployment) if dtype == torch.float32 else "eager+autocast-bf16"
     common: dict[str, Any] = {
-        "run": uuid.uuid4().hex[:12],
-        "dataset": {"name": examples.name, "fingerprint": examples.fingerprint},
-        "split": split,
-        "seed": checkpoint.manifest["seed"],
+        **_measured_on(examples, split, checkpoint.manifest["seed"]),
         "device": str(device),
-        "deployment": str(deployment) if dtype == torch.float32 else "eager+autocast-bf16",
+        "deployment": ran,
         "subject": artifacts.subject_of(folder, deployment),
     }
     numbers = number_facts.rows_of(task, found.accumulator)
@@ -113,17 +112,35 @@ def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
         *number_facts.of_numbers(numbers, **where),
     ]
     evidence.append(folder, [*_of_the_whole(task, found, common, where), *per_part])
+    if judged := judge.judge(model, features, dtype) if judge else None:
+        evidence.append(folder, judged.facts(where))
+        metrics = metrics.extended(judged.made)
     if args.json:
         said = {"checkpoint": str(folder), "data": examples.name, "split": split}
-        parts = as_json(task, found, classes, numbers)
+        parts = as_json(task, found, classes, numbers, judged)
         terminal.lines(json.dumps(said | parts, ensure_ascii=False))
         return metrics
     _show_metrics(task, found, f"{folder} on {examples.name}, {split}")
     class_facts.show(classes)
     number_facts.show(numbers)
+    if judged:
+        judged.show()
     _show_confusions(folder, task, found.accumulator)
     _show_mistakes(folder, found, task, features, examples.splits[split], common)
     return metrics
+
+
+def _deployment(args: "EvaluateArgs") -> Deployment:
+    found = Deployment.parse(args.deployment)
+    if found != Deployment("eager") and args.dtype != "fp32":
+        raise UserError(f"`dtype` is for eager: name the numerics in `deployment` {found}")
+    return found
+
+
+def _measured_on(examples: Examples, split: str, seed: int) -> dict[str, Any]:
+    """Return what all facts of one evaluation have in common of its data."""
+    data = {"name": examples.name, "fingerprint": examples.fingerprint}
+    return {"run": uuid.uuid4().hex[:12], "dataset": data, "split": split, "seed": seed}
 
 
 def _of_the_whole(
@@ -206,10 +223,11 @@ def as_json(
     evaluation: Evaluation,
     classes: Sequence[ClassScores],
     numbers: Sequence[NumberScores],
+    judged: JudgedPictures | None = None,
 ) -> dict[str, Any]:
     """Return an evaluation as plain JSON: loss, metrics, what one constant answer would be worth,
-    the classes, those without rows as well, and each of several numbers. What is undefined is
-    None."""
+    the classes, those without rows as well, each of several numbers, and the distances of pictures
+    that were made. What is undefined is None."""
     found: dict[str, Any] = {
         "loss": _finite(evaluation.loss),
         "metrics": {one.name: _estimate(one) for one in evaluation.measured},
@@ -229,6 +247,17 @@ def as_json(
             | _constant(task, row.constant)
             for row in numbers
         ]
+    if judged:
+        found["pictures"] = {
+            "classifier": judged.classifier,
+            "features": judged.digest,
+            "real": judged.real,
+            "seed": judged.seed,
+            "sets": {
+                name: {one.name: _estimate(one) for one in distances}
+                for name, distances in judged.sets.items()
+            },
+        }
     return found
 
 

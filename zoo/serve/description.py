@@ -30,6 +30,7 @@ CONFIG = "config.json"
 UNSERVED = {
     "feature-extraction": ("gives the words that are nearest to one", "word WORD"),
     "image-feature-extraction": ("says how likely an image is", "image photo.jpg"),
+    "unconditional-image-generation": ("makes images", "samples 16 --grid new.png"),
 }
 """Pipelines whose checkpoints predict what no route answers: what that is, and a flag of `predict`.
 The routes of feature-extraction take texts, and these checkpoints words."""

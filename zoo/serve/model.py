@@ -1,5 +1,6 @@
 """A model in a worker: inputs of many requests in, an answer to each out, batch by batch."""
 
+import base64
 import json
 import logging
 import math
@@ -10,6 +11,7 @@ from typing import Any
 
 from tasks.errors import UserError, spelled
 from tasks.kinds.thresholds import WithThreshold
+from tasks.masks import GivesMasks
 from zoo.model.modality import Modality
 from zoo.predict.pipeline import PredictionPipeline
 from zoo.serve import batching
@@ -23,6 +25,8 @@ USUAL = {"text": 128.0, "audio": 4.0}
 AT_ONCE = {"cpu": 16}
 """Inputs of usual length in a batch: on a processor more do not pay."""
 AT_ONCE_ELSEWHERE = 128
+MASKS = "masks"
+"""The parameter that asks for the mask of each label that an image has, and the field of it."""
 SHORT, SHORT_ROWS, TRIES = 1 / 8, 8, 3
 """Share of a usual length, inputs, and passes by which it is measured what a pass costs however
 small it is."""
@@ -241,6 +245,9 @@ class BatchingModel:
             if one.parameters.get("words"):
                 # heard once more, by itself: in a batch nothing tells where its frames end
                 said |= self.modality.with_words(self.predictor, self._decoded(one.item))
+            if one.parameters.get(MASKS) and isinstance(self.predictor.task, GivesMasks):
+                masks = self.predictor.task.masks(prediction)[: len(said["labels"])]
+                said[MASKS] = [base64.b64encode(mask).decode() for mask in masks]
             if one.parameters.get("seconds"):
                 said["seconds"] = self.modality.duration(row, self.predictor.task)
         except Exception as error:  # the others of its batch are answered

@@ -154,7 +154,11 @@ class WritingModel:
 
     def _told(self, text: Text, written: Written) -> dict[str, Any]:
         """Return what a token has added to a text: `piece`, characters that are sure by now, and
-        `token`; and where it has ended its `prediction`, and the tokens that it took."""
+        `token`; and where it has ended its `prediction`, and the tokens that it took, or its
+        `fault`."""
+        if written.fault is not None:
+            self.drop(text.number)
+            return {"number": text.number, "fault": fault_of(written.fault)}
         growing = text.draft.text
         growing.add(None if written.is_end else written.token)
         text.tokens += 1

@@ -118,10 +118,9 @@ class StreamPreTrainedModel(ZooPreTrainedModel):
         large: a power of that behind all layers."""
         if isinstance(module, nn.Linear | nn.Conv1d):
             (drawing(self.config) or nn.init.xavier_uniform_)(module.weight)
-            if isinstance(module, nn.Conv1d):
-                nn.init.normal_(module.bias, std=FIRST_BIAS)
-            elif module.bias is not None:
-                module.bias.zero_()
+            if module.bias is not None:
+                first = isinstance(module, nn.Conv1d)
+                nn.init.normal_(module.bias, std=FIRST_BIAS if first else 0.0)
         else:
             super().initialize(module)
 

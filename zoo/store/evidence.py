@@ -46,10 +46,13 @@ KINDS = frozenset(
         "training",
         "class",  # of one class: precision, recall, f1, recognised; `label` names it, n its rows
         "constant",  # a metric of one answer to every row, which `label` names
+        "reference",  # a metric of other pictures than a model's, which `label` names: the scale
         "update",  # a step of a service from one version of a model to another, or back
         "data",  # what the check before training counted; of one class where `label` names it
     )
 )
+REFERENCE = "reference_"
+"""Begins the name of a fact of kind "reference": who looks a metric up must not find it."""
 STATUSES = frozenset(("ok", "wrong", "oom", "unavailable"))
 TYPES: Mapping[str, type] = (
     dict.fromkeys(("kind", "name", "unit", "subject", "run", "status"), str)
@@ -102,7 +105,7 @@ class Fact:
     deployment: str | None = None
     device: str | None = None
     threads: int | None = None
-    workload: Mapping[str, Any] | None = None  # {"batch": 1, "length": 128}
+    workload: Mapping[str, Any] | None = None  # {"batch": 1, "length": 128}; {"features": digest}
     dataset: Mapping[str, Any] | None = None  # {name, fingerprint}
     split: str | None = None
     label: str | None = None  # the class that it is about

@@ -80,7 +80,11 @@ class OptimizerStep:
     def accumulate(self, batches: Sequence[MicroBatch]) -> None:
         """Accumulate the gradients of the summed loss of all micro-batches."""
         for i, one in enumerate(batches):
-            torch.manual_seed(one.seed)
+            if self.accelerator.device.type == "cpu":
+                # `torch.manual_seed` formats a stack trace for each kind of GPU in its turn
+                torch.default_generator.manual_seed(one.seed)
+            else:
+                torch.manual_seed(one.seed)
             self.add(one.batch, one.weight, i == 0, i == len(batches) - 1)
 
     def add(self, batch: Batch, weight: float, first: bool, last: bool) -> None:

@@ -35,6 +35,10 @@ EXAMPLES = {
         "pretrain --data photos/ --num_train_epochs 20 --output_dir runs/photos",
         "pretrain --data photos/ --resume --output_dir runs/photos",
     ),
+    "evaluate": (
+        "evaluate runs/vae",
+        "evaluate runs/vae --features runs/cnn_cls --samples 2000 --seed 1",
+    ),
     "predict": (
         "predict runs/vae --image photo.jpg",
         "predict runs/vae --samples 64 --grid new.png",

@@ -2,14 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import UserError
-from tasks.vision import colour_channels
 from tasks.vision.image_args import side_of
 from zoo.model import own_weights
 from zoo.model.network import Network
 from zoo.store import own_checkpoint, pretrained
-from zoo.vision import image_processor
-from zoo.vision.image_processor import choose_size
+from zoo.vision import image_processor, pixel_processor
 from zoo.vision.modeling_vae import GROUPS, VaeConfig, VaeForPreTraining
 
 if TYPE_CHECKING:
@@ -20,8 +17,6 @@ if TYPE_CHECKING:
 
     from tasks.base import Task
     from zoo.vision.vae import Options
-
-CHANNELS = {"grey": 1, "rgb": 3}
 
 
 class VariationalAutoencoder(Network):
@@ -40,33 +35,13 @@ class VariationalAutoencoder(Network):
         Raises `UserError` for options that make no network, or weights of another kind, size or
         number of channels.
         """
-        asked = CHANNELS.get(task.args.color)
         if options.model != pretrained.NEW:
-            found, config = own_checkpoint.find(options, VaeConfig, entry)
-            if options.image_size not in (None, config.image_size):
-                raise UserError(
-                    f"`image_size` {options.image_size}: {options.model} was trained at "
-                    f"{config.image_size}, which its latents belong to: give that, or new weights"
-                )
-            if asked not in (None, config.num_channels):
-                theirs = next(name for name, n in CHANNELS.items() if n == config.num_channels)
-                raise UserError(
-                    f"`color` {task.args.color}: {options.model} was trained in {theirs}; leave it "
-                    "out, or start from other weights"
-                )
-            processor = image_processor.processor_of_checkpoint(
-                found.folder, options.model, task.args
-            )
-            processor.num_channels = config.num_channels
+            processor, config = pixel_processor.of_checkpoint(options, task.args, VaeConfig, entry)
             processor.latent_size = config.latent_size
             return processor
-        if not options.widths or any(width % GROUPS for width in options.widths):
-            shown = " ".join(map(str, options.widths))
-            raise UserError(f"`widths` {shown}: one or more multiples of {GROUPS}")
+        pixel_processor.check_widths(options.widths, GROUPS)
         step = 2 ** len(options.widths)
-        size = choose_size(options.image_size, splits["train"], max(8, step), step)
-        processor = image_processor.make_processor(size, reading=task.args)
-        processor.num_channels = asked or colour_channels.of_images(splits["train"], task.args)
+        processor = pixel_processor.new(options, task.args, splits["train"], step)
         processor.latent_size = options.latent_size
         return processor
 

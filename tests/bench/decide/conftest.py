@@ -12,7 +12,8 @@ from bench.decide.successive_halving import Halved
 from bench.measures import memory
 from bench.record.results import MeasureResult, Value
 from tests import tiny_models
-from zoo.measure import Arm
+from tests.zoo.measure.machine import Machine, Noise
+from zoo.measure import Arm, compare, measure
 
 Decide = Callable[..., int]
 
@@ -45,3 +46,17 @@ def decide(checkpoint: Path) -> Decide:
         return cli.main([str(word) for word in (*words, "--deployments", "eager+bf16")])
 
     return run
+
+
+@pytest.fixture
+def made_up_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times are those of a machine that does not exist: eager takes twice as long as others."""
+    machine = Machine(0, Noise())
+
+    def timed(arms: list[Arm], plan: Any, **_: Any) -> Any:
+        times = [Arm(arm.name, "m:f", {"times": 1 + (arm.name == "eager")}) for arm in arms]
+        took = measure if len(arms) == 1 else compare
+        return took(times, plan, start=machine.start, clock=machine.now)
+
+    monkeypatch.setattr(search, "measure", timed)
+    monkeypatch.setattr(search, "compare", timed)

@@ -9,26 +9,12 @@ import pytest
 from bench.decide import search
 from bench.decide.services import ServiceContract, ServiceSetting, ServiceTried
 from tests.bench.decide.conftest import Decide
-from tests.zoo.measure.machine import Machine, Noise
 from zoo.deploy import golden, winner
 from zoo.deploy.candidate import Candidate
-from zoo.measure import Arm, compare, measure
 from zoo.runtimes.deployment import Deployment
 from zoo.store import evidence
 
-
-@pytest.fixture(autouse=True)
-def made_up(monkeypatch: pytest.MonkeyPatch, all_are_finalists: None) -> None:
-    """Times are those of a machine that does not exist."""
-    machine = Machine(0, Noise())
-
-    def timed(arms: list[Arm], plan: Any, **_: Any) -> Any:
-        times = [Arm(arm.name, "m:f", {"times": 1 + (arm.name == "eager")}) for arm in arms]
-        took = measure if len(arms) == 1 else compare
-        return took(times, plan, start=machine.start, clock=machine.now)
-
-    monkeypatch.setattr(search, "measure", timed)
-    monkeypatch.setattr(search, "compare", timed)
+pytestmark = pytest.mark.usefixtures("all_are_finalists", "made_up_times")
 
 
 @pytest.fixture
@@ -91,3 +77,12 @@ def test_workers_and_batches_for_a_load_are_left_too(
     found = winner.read(checkpoint)
     assert found is not None and (found.workers, found.max_batch) == (None, None)
     assert "rate" not in found.limits
+
+
+def test_tokens_are_limited_of_what_writes(
+    decide: Decide, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert decide("--tpot_ms", 5) == 2
+    error = capsys.readouterr().err
+    assert "--tpot_ms is of models that write texts, and not of cnn_cls" in error
+    assert error.count("\n") == 1

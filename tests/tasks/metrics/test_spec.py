@@ -48,9 +48,10 @@ def _tallies() -> list[object]:
     found = [Found(true.boxes * 1.2, true.labels, np.ones(1)) for true in boxes]
     pointed = detection.DetectionMetric(1)
     pointed.update(ids, found, boxes)
-    bits = MeanMetric("bits_per_dim")
-    bits.count(ids, rng.uniform(2, 5, 40))
-    return [single, multi, regression, ranked, speech, written, pointed, bits]
+    means = [MeanMetric(name) for name in ("bits_per_dim", "denoising_loss")]
+    for mean in means:
+        mean.count(ids, rng.uniform(2, 5, 40))
+    return [single, multi, regression, ranked, speech, written, pointed, *means]
 
 
 @pytest.mark.parametrize(
@@ -83,8 +84,11 @@ def test_names_on_the_hub() -> None:
     assert own == {
         "bits_per_byte",
         "bits_per_dim",
+        "denoising_loss",
         "loss",
         *detection.METRICS,
+        "fid",
+        "kid",
         "masked_accuracy",
         "neighbour_ranking",
         "reconstruction_loss",

@@ -109,6 +109,17 @@ def test_what_is_hardly_left_is_dropped() -> None:
         assert len(kept.boxes) == len(kept.labels) == len(kept.crowd) == many
 
 
+def test_of_a_crowd_nothing_becomes_background() -> None:
+    """A quarter of it is left, and less would be no reason to drop it."""
+    sample = replace(only(picture(1), 0), crowd=np.array([True]))
+    box = sample.boxes
+    place = np.array([[1.0, 0, box[0, 0] + 0.75 * (box[0, 2] - box[0, 0])], [0, 1, 0]])
+    kept = box_augment._placed(sample, sample.image, place, BoxAugmentArgs(least_visible=0.9))
+    assert kept.crowd.tolist() == [True] and kept.boxes[0, 0] == 0
+    place[0, 2] = box[0, 2]
+    assert not len(box_augment._placed(sample, sample.image, place, BoxAugmentArgs()).boxes)
+
+
 @pytest.mark.parametrize("way", ["all", "crop, shift", "zoom out"])
 def test_images_without_objects(way: str) -> None:
     args, more = WAYS[way]

@@ -193,6 +193,18 @@ def test_how_boxes_are_written_can_be_said(tmp_path: Path) -> None:
     assert found(load(tmp_path)["train"]) == {"a": [("0", (5, 4, 20, 18))]}
 
 
+def test_boxes_that_must_be_written_otherwise_are_refused(tmp_path: Path) -> None:
+    """Cut at the edge, they would be boxes, too, only wrong ones."""
+    images(tmp_path, ["a"])
+    objects = {"bbox": [[5, 4, 15, 14], [25, 4, 35, 14], [22, 2, 39, 29]], "category": [0, 0, 0]}
+    line = {"file_name": "a.jpg", "objects": objects}
+    write(tmp_path / "metadata.jsonl", json.dumps(line))
+    said = "`box_format` xywh: 2 of 3 boxes reach out .* xyxy; the first is .* train, object 2"
+    with pytest.raises(UserError, match=said):
+        load(tmp_path)
+    assert len(found(load(tmp_path, box_format="xyxy")["train"])["a"]) == 3
+
+
 def test_the_embedded_scenes() -> None:
     from tasks.vision.embedded import scenes
 

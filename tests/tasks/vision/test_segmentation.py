@@ -16,7 +16,8 @@ from tasks.errors import UserError
 from tasks.randomness import EpochView
 from tasks.vision import class_maps
 from tasks.vision.class_table import IGNORED, ClassTable
-from tasks.vision.segmentation import Args, Segmentation, dice_losses
+from tasks.vision.pixel_losses import dice_losses
+from tasks.vision.segmentation import Args, Segmentation
 
 NAMES = ("ground", "thing", "other")
 TABLE = ClassTable(NAMES, (0, 1, 2))

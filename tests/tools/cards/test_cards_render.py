@@ -1,5 +1,6 @@
 """A card says what the evidence says, and nothing else."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -299,3 +300,21 @@ def test_rendering_needs_no_torch(carded: Folder) -> None:
         "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)\n"
     )
     run_program(program)
+
+
+def test_a_distance_of_pictures_names_the_classifier_and_its_scale(copy: Folder) -> None:
+    """One of another classifier is another result."""
+    for name, value in (("runs/a", 48.0), ("runs/b", 7.5)):
+        where = {"features": name[-1] * 64, "classifier": name, "real": 180, "seed": 1}
+        fact = copy.metric("fid", value, workload=where, run=name)
+        scale = dataclasses.replace(fact, kind="reference", name="reference_fid", label="noise")
+        copy.add(fact, dataclasses.replace(scale, value=10 * value, interval=None))
+    write(copy.path)
+    rows = [line for line in copy.card.splitlines() if line.startswith("|")]
+    rows = [row for row in rows if "distance" in row or "same of" in row]
+    assert [row.split("|")[1].strip() for row in rows] == [
+        "Fréchet distance (FID) in the features of `runs/a`",
+        "the same of noise",
+        "Fréchet distance (FID) in the features of `runs/b`",
+        "the same of noise",
+    ]

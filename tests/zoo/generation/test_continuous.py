@@ -1,5 +1,6 @@
 """Texts that join and leave a batch between two tokens are those that they are alone."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -164,3 +165,33 @@ def test_a_cache_holds_texts_as_long_as_they_are_written(
     assert writer.continuous(SPECIAL, None, 20).cache_tokens == 64 * 20
     monkeypatch.setattr(writer, "available_memory", lambda: 0)
     assert writer.continuous(SPECIAL, None, 20).cache_tokens == 20
+
+
+class _TooComplex:
+    """A constraint, and its matcher, that can be followed for two tokens."""
+
+    def start(self) -> "_TooComplex":
+        return self
+
+    def allowed(self, tokens: Sequence[int]) -> np.ndarray:
+        if len(tokens) == 2:
+            raise UserError("it is too complex")
+        return np.ones(VOCABULARY, bool)
+
+
+def test_a_constraint_that_fails_ends_its_own_text_alone(writer: PromptWriter) -> None:
+    batch, texts, faults = _batch(writer), dict[Request, list[int]](), dict[Request, str]()
+    settings: dict[str, Any] = {"max_new_tokens": 8, "min_new_tokens": 8}
+    other = Request([9, 10], Decoding(**settings))
+    failing = Request([9, 10], Decoding(**settings, constraint=_TooComplex()))
+    for one in (other, failing):
+        batch.add(one)
+    while batch.running or batch.waiting:
+        for one in batch.step():
+            if one.fault is not None:
+                assert one.is_last
+                faults[one.request] = str(one.fault)
+            else:
+                texts.setdefault(one.request, []).append(one.token)
+    assert faults == {failing: "it is too complex"}
+    assert texts[other] == _alone(writer, other) and texts[failing] == texts[other][:2]

@@ -78,6 +78,10 @@ MODELS = {
         ("--image_size", 16, "--depth", 1, "--decoder_size", 12, "--decoder_depth", 1),
         (), ("--depth", 2), "--depth 2: ", verb="pretrain",
     ),
+    "ddpm": Model(
+        "zoo.vision.ddpm", "images", ("--widths", 8, 16), (), ("--widths", 16, 16),
+        "--widths 16 16: ", verb="pretrain",
+    ),
     "vae": Model(
         "zoo.vision.vae", "images", ("--widths", 8, 16, "--latent_size", 4), (),
         ("--widths", 16, 16), "--widths 16 16: ", verb="pretrain",

@@ -122,6 +122,13 @@ def test_rows_that_can_not_be_read(graded: Path, words: tuple[str, ...], said: s
     assert done.code == 2 and said.replace("`row`", "--row") in line, line
 
 
+def test_rows_before_a_bad_one_are_answered(graded: Path) -> None:
+    good = json.dumps(ROW)
+    done = run_cli(ENTRY, "predict", graded, "--row", good, good, '{"age of person": 3}', good)
+    assert done.code == 2 and len(done.lines) == 2, done.out
+    assert "--row 3: the row has no column '城市'" in done.err
+
+
 def test_several_numbers_in_their_own_units(measured: Path) -> None:
     row = {"age of person": 60, "城市": "Bonn", "grade": "1.0"}
     (found,) = lines(run_cli(ENTRY, "predict", measured, "--row", json.dumps(row)))
@@ -158,7 +165,9 @@ def test_transformers_alone_gives_the_same(graded: Path) -> None:
 def test_an_export_gives_the_same(name: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(name)
     done = run_cli(ENTRY, "export", folder, "--runtime", "onnx")
-    assert done.code == 0, done.err
+    assert done.code == 0 and "8 golden inputs" in done.out + done.err, done.err
+    inputs = json.loads((folder / "golden" / "onnx.json").read_text())["inputs"]
+    assert all(set(one["input"]["row"]) >= set(ROW) for one in inputs)
     words = ("predict", folder, "--row", json.dumps(ROW | {"grade": "1.0"}))
     (ours,), (theirs,) = (
         lines(run_cli(ENTRY, *words, *more)) for more in ((), ("--deployment", "onnx"))

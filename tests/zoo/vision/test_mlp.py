@@ -93,6 +93,12 @@ def test_an_export_has_one_channel_too(grey: Path, greys: Path) -> None:
     assert ours["score"] == pytest.approx(theirs["score"], abs=1e-5)
 
 
+def test_a_variation_without_effect_is_refused(tmp_path: Path) -> None:
+    done = finetune(tmp_path / "run", tmp_path, "--augment", "none", "--noise", 0.1)
+    (line,) = done.err.splitlines()
+    assert done.code == 2 and "--noise 0.1 has no effect with --augment none" in line
+
+
 def test_without_a_hidden_layer_it_is_linear(greys: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ("--data", greys, "--output_dir", run, *SHORT[:6])

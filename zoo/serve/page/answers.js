@@ -1,4 +1,5 @@
-// Shows what a model said: scores as bars, spans in their text, words for gaps, numbers, texts, boxes.
+// Shows what a model said: scores as bars, spans in their text, words for gaps, numbers, texts, boxes,
+// areas.
 
 import { number, percent, t } from "./strings.js";
 
@@ -17,6 +18,7 @@ export function make(tag, attributes = {}, ...children) {
 // The elements that show a prediction. `input`: {text, pair, url}, what it is of.
 export function show(model, prediction, input) {
   if (Array.isArray(prediction.boxes)) return boxes(prediction, input.url);
+  if (Array.isArray(prediction.shares)) return areas(prediction, input.url);
   if (Array.isArray(prediction.spans)) return spans(prediction.spans, input.text);
   if (Array.isArray(prediction.guesses)) return guesses(prediction.guesses, model.mask, input.text);
   if (model.writes) return [written(prediction.text, model.chats ? "" : input.text)];
@@ -32,6 +34,7 @@ export function show(model, prediction, input) {
 // What a prediction says in a few words, for the history.
 export function summary(model, prediction) {
   if (Array.isArray(prediction.boxes)) return t("boxesFound", prediction.boxes.length);
+  if (Array.isArray(prediction.shares)) return pairs(prediction.labels, prediction.shares).map(([name, share]) => `${name} ${percent(share)}`).join(" · ");
   if (Array.isArray(prediction.spans)) return prediction.spans.map((span) => `${span.label}: ${span.text}`).join(" · ") || t("nothingFound");
   if (typeof prediction.text === "string") return prediction.text || t(model.writes ? "nothingWritten" : "noText");
   if (typeof prediction.value === "number") return number(prediction.value);
@@ -162,6 +165,20 @@ export function drawBoxes(frame, width, height, prediction) {
     box.style.height = `${(100 * (y1 - y0)) / height}%`;
     frame.append(box);
   });
+}
+
+// The classes of pixels: the picture at `url` under a colour for each, and the shares they have.
+function areas(prediction, url) {
+  const picture = make("div", { class: "frame" }, make("img", { src: url, alt: "" }));
+  (prediction.masks ?? []).forEach((mask, i) => {
+    const area = make("div", { class: `area b${i % COLOURS}`, "aria-hidden": "true" });
+    const bytes = Uint8Array.from(atob(mask), (character) => character.charCodeAt(0));
+    area.style.maskImage = `url("${URL.createObjectURL(new Blob([bytes], { type: "image/png" }))}")`;
+    picture.append(area);
+  });
+  const shown = bars(pairs(prediction.labels, prediction.shares));
+  shown.querySelectorAll(".track span").forEach((bar, i) => bar.classList.add(`b${i % COLOURS}`));
+  return [picture, shown];
 }
 
 function scoreOf(prediction, i) {

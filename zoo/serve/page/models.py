@@ -34,8 +34,10 @@ TITLES = {  # by the name of the task
     "word-vectors": {"en": "Words of like meaning", "zh": "近义词"},
     "tabular-classification": {"en": "Labels and numbers of rows", "zh": "表格预测"},
     "image-classification": {"en": "Image classification", "zh": "图像分类"},
+    "image-segmentation": {"en": "Image segmentation", "zh": "图像分割"},
     "object-detection": {"en": "Finding things in images", "zh": "目标检测"},
     "masked-image": {"en": "Restoring images", "zh": "图像复原"},
+    "image-diffusion": {"en": "New images", "zh": "图像生成"},
     "image-density": {"en": "Likelihood of images", "zh": "图像似然"},
     "audio-classification": {"en": "Sound classification", "zh": "声音分类"},
     "automatic-speech-recognition": {"en": "Speech recognition", "zh": "语音识别"},
@@ -80,7 +82,8 @@ def as_json(models: Mapping[str, "Description"]) -> dict[str, Any]:
       sound may be streamed), `writes` (it goes on with its input, and is read while it does),
       `chats` (it answers it), `zero_shot` (it takes the labels with the input);
     - `answer`, how its predictions read ("label", "labels", "number", "numbers", "spans",
-      "guesses", "boxes", "text"), `labels`, and how many there are in all (`label_count`);
+      "guesses", "areas", "boxes", "text"), `labels`, and how many there are in all
+      (`label_count`);
     - `examples`: {"text"(, "text_pair", "labels")}, or {"file": an address relative to the page}.
     """
     return {"models": [_of(one) for one in models.values()]}
@@ -121,6 +124,7 @@ def _answer(task: Any) -> str:
     if problem_type is not None:
         return ANSWERS[problem_type]
     by_task = {"token-classification": "spans", "fill-mask": "guesses", "object-detection": "boxes"}
+    by_task["image-segmentation"] = "areas"
     return by_task.get(task.name, "text")
 
 

@@ -93,6 +93,7 @@ function zeroShotLabels() {
 
 function options() {
   const { model } = state;
+  if (model.answer === "areas") return { masks: true };
   const asked = RANKED.includes(model.answer) ? { top_k: Number($("top").value) } : {};
   return model.zero_shot ? { ...asked, labels: zeroShotLabels() } : asked;
 }

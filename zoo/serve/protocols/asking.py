@@ -9,7 +9,7 @@ from fastapi import Request
 from tasks.errors import UserError
 from tasks.writes import Writes
 from zoo.serve.description import Description
-from zoo.serve.protocols.bodies import check_names, count_of, list_of, text_of
+from zoo.serve.protocols.bodies import check_names, count_of, flag_of, list_of, text_of
 
 if TYPE_CHECKING:
     from zoo.serve.service import Service
@@ -26,6 +26,7 @@ LARGEST_SEED = 2**31
 MOST_STOPS, LONGEST_STOP = 16, 256
 """Texts that end one, and the characters of each: all are looked for behind every token of it."""
 EMBEDS = ("feature-extraction", "sentence-similarity")
+SEGMENTS = ("image-segmentation",)
 
 
 def suited(model: Description, pipelines: Iterable[str]) -> bool:
@@ -153,6 +154,19 @@ def to_write(
     if "seed" not in found and task.writing.settings.get("do_sample"):
         found["seed"] = secrets.randbelow(LARGEST_SEED)
     return found
+
+
+def with_masks(model: Description, asked: Any) -> dict[str, Any]:
+    """Return the parameters of `Service.predict` for masks, empty where `asked` is None or false.
+
+    Raises `UserError` for a model that gives pixels no classes, and for what is no flag.
+    """
+    if asked is None or not flag_of(asked, "masks"):
+        return {}
+    if not suited(model, SEGMENTS):
+        told = f"`masks` is for models of {SEGMENTS[0]}, and {model.name} does"
+        raise UserError(f"{told} {', '.join(model.pipelines)}", "masks", "leave it out")
+    return {"masks": True}
 
 
 def to_embed(top_k: Any = None, template: Any = None) -> dict[str, Any]:

@@ -5,7 +5,8 @@
 
 As OpenAI has it, a text is drawn at `temperature` 1 unless another is given (0 takes the likeliest
 token), a completion has 16 tokens, and an answer in a chat as many as the model's context has room
-for. Of vLLM's names there are `top_k` and `repetition_penalty`. What would change the text and
+for. A text is JSON where `response_format` asks for it (`zoo.serve.protocols.response_format`). Of
+vLLM's names there are `top_k` and `repetition_penalty`. What would change the text and
 can't be kept is refused, with 400. https://platform.openai.com/docs/api-reference/chat
 """
 
@@ -24,7 +25,7 @@ from zoo.serve.answers import answer, tell
 from zoo.serve.description import Description
 from zoo.serve.errors import TooManyInputs
 from zoo.serve.items import Chat, Item
-from zoo.serve.protocols import asking, bodies, events
+from zoo.serve.protocols import asking, bodies, events, response_format
 from zoo.serve.protocols.bodies import check_names, count_of, flag_of, list_of, name_of, text_of
 
 if TYPE_CHECKING:
@@ -40,14 +41,16 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "best_of": (1,),
     "echo": (False,),
     "suffix": ("",),
-    "response_format": ({"type": "text"},),
     "tools": ([],),
     "tool_choice": ("none", "auto"),
 }
 """What OpenAI knows and can't be had here, and the values of it that ask for nothing."""
 IGNORED = ("user", "store", "metadata", "parallel_tool_calls", "service_tier", "safety_identifier")
 """What changes no text."""
-COMMON = ("model", "n", "stream", "stream_options", *SETTINGS, *NEUTRAL, *IGNORED)
+COMMON = (
+    *("model", "n", "stream", "stream_options", response_format.FIELD),
+    *(*SETTINGS, *NEUTRAL, *IGNORED),
+)
 KNOWN = (
     ("prompt", "max_tokens", *COMMON),
     ("messages", "max_tokens", "max_completion_tokens", *COMMON),
@@ -174,6 +177,8 @@ def _settings(given: Mapping[str, Any], model: Description, is_chat: bool) -> di
         settings["temperature"] = 1.0
     if settings["temperature"] == 0:  # the likeliest token, whatever else is said of a draw
         settings |= dict.fromkeys(("top_p", "top_k", "seed"))
+    if response_format.FIELD in given:
+        settings["json_schema"] = response_format.schema_of(given[response_format.FIELD])
     names = {"max_new_tokens": limits[0]} if limits else {}
     return asking.to_write(model, {"max_new_tokens": most, **settings}, names)
 

@@ -49,6 +49,8 @@ REWRITES = "text2text-generation"
 REWRITTEN = ("generated_text", "translation_text", "summary_text")
 """What a text out of another one is called, by what a client asks for: which can't be told."""
 DETECTS = "object-detection"
+OF_SEGMENTS = ("subtask", "threshold", "mask_threshold", "overlap_mask_area_threshold")
+"""Parameters of a segmentation; all but the first are for masks that may overlap."""
 TRANSFORMS = {
     "single_label_classification": "softmax",
     "multi_label_classification": "sigmoid",
@@ -198,6 +200,7 @@ def _parsed(given: Mapping[str, Any], model: Description) -> dict[str, Any]:
         "automatic-speech-recognition": ("return_timestamps", "generation_parameters"),
         REWRITES: (),
         DETECTS: ("threshold",),
+        **dict.fromkeys(asking.SEGMENTS, OF_SEGMENTS),
     }
     known = of_pipeline.get(pipeline, ("top_k", "function_to_apply"))
     if pipeline in asking.ZERO_SHOT:
@@ -210,8 +213,11 @@ def _parsed(given: Mapping[str, Any], model: Description) -> dict[str, Any]:
     _only(given, "function_to_apply", wanted, f"this model's scores are those of {wanted}")
     _only(given, "targets", [], "leave it out, and choose among `top_k` guesses")
     _only(given, "generation_parameters", {}, "leave it out")
-    if "threshold" in given:
+    if pipeline == DETECTS and "threshold" in given:
         return {"threshold": share_of(given["threshold"], "threshold")}
+    _only(given, "subtask", "semantic", "there is semantic")
+    for name in OF_SEGMENTS[1:]:
+        _only(given, name, None, "leave it out: each pixel has one class, the likeliest")
     times = given.get("return_timestamps", False)
     if times == "word" or flag_of(times, "return_timestamps"):
         return {"words": True}
@@ -225,7 +231,10 @@ def _only(given: Mapping[str, Any], name: str, possible: Any, hint: str) -> None
 
 
 def _usual(model: Description, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters with the number of scores that the Hub gives where none was asked for."""
+    """Return parameters with the number of scores that the Hub gives where none was asked for, or
+    the wish for masks."""
+    if asking.suited(model, asking.SEGMENTS):
+        return {**chosen, "masks": True}
     if "top_k" in chosen or not asking.suited(model, asking.CLASSIFIES):
         return dict(chosen)
     every = asking.every_label(model)
@@ -286,6 +295,9 @@ def _one(request: HubRequest, item: Item, prediction: Mapping[str, Any], mask: s
         return _detected(prediction)
     if request.pipeline == "fill-mask":
         return _filled(str(item), prediction["guesses"], mask)
+    if request.pipeline in asking.SEGMENTS:  # no score, as of transformers' pipeline
+        both = zip(prediction["labels"], prediction["masks"], strict=True)
+        return [{"score": None, "label": label, "mask": mask} for label, mask in both]
     return asking.scored(prediction)
 
 

@@ -39,6 +39,12 @@ EXTENSIONS = ("binary_tensor_data",)
 PARAMETERS = ("top_k", "labels", "template", "binary_data_output")
 FIELDS = ("id", "inputs", "outputs", "parameters")
 BINARY = "binary_data"
+RAGGED = {
+    "token-classification": ("spans",),
+    "fill-mask": ("guesses",),
+    "image-segmentation": ("labels", "shares"),
+}
+"""What predictions hold of which each input has another number, by pipeline."""
 PAIR = "text_pair"
 
 
@@ -67,7 +73,8 @@ def outputs_of(model: Description) -> list[dict[str, Any]]:
       k first, all without `top_k`. Of several labels: `label` [n], a JSON list of those that are
       given, and `labels` and `scores` as before.
     - Of a regression: `values` [n, numbers]. Of a recogniser: `text` [n].
-    - Of a tagger `spans`, of a masked model `guesses` [n], each as JSON, since they are ragged.
+    - Of a tagger `spans`, of a masked model `guesses`, of a model of pixels `labels` and `shares`
+      [n], each as JSON, since they are ragged.
     - Of embeddings: `embedding` [n, hidden], where no labels are given.
     """
     several = -1
@@ -86,9 +93,9 @@ def outputs_of(model: Description) -> list[dict[str, Any]]:
         named["embedding"] = (tensors.FP32, [-1, -1])
     if asking.suited(model, asking.TRANSCRIBES):
         named["text"] = (tensors.BYTES, [-1])
-    for pipeline, name in (("token-classification", "spans"), ("fill-mask", "guesses")):
+    for pipeline, ragged in RAGGED.items():
         if asking.suited(model, (pipeline,)):
-            named[name] = (tensors.BYTES, [-1])
+            named |= dict.fromkeys(ragged, (tensors.BYTES, [-1]))
     return [
         {"name": name, "datatype": datatype, "shape": shape}
         for name, (datatype, shape) in named.items()
@@ -216,8 +223,10 @@ def tensors_of(predictions: Sequence[Mapping[str, Any]], model: Description) -> 
     if "embedding" in first:
         return [tensors.numbers("embedding", [one["embedding"] for one in predictions])]
     if "label" not in first or "guesses" in first:  # ragged: as JSON
-        name = next(name for name in ("text", "spans", "guesses") if name in first)
-        return [tensors.texts(name, [_written(one[name]) for one in predictions])]
+        ragged = RAGGED.get(model.pipelines[0], ("text",))
+        return [
+            tensors.texts(name, [_written(one[name]) for one in predictions]) for name in ragged
+        ]
     rows = [asking.scored(one) for one in predictions]
     scores = tensors.numbers("scores", [[one["score"] for one in row] for row in rows])
     if getattr(model.task, "problem_type", "") == "regression":

@@ -7,11 +7,12 @@
 
 A body is JSON with one input or a list of them (`input`, `inputs`, `text`, `image`, `audio`, or
 `row`, an object of columns and values); a form with the files `image`, `audio` or `file`; or a file
-as it is. Beside them stand `model` and `top_k`, and `labels` and `template` of weights that label
-without training; with a file as it is they stand in the URL. Beside a `prompt` in JSON, for a model
-that writes, stand the settings of `predict`: see `WRITING`. The answer is `{"model": NAME,
-"predictions": [...]}`, one for each input in their order, as `zoo predict` prints it. A request has
-at most as many inputs as may wait (`--max_queue`); more are answered 413.
+as it is. Beside them stand `model` and `top_k`, `labels` and `template` of weights that label
+without training, and `masks` of a model that gives pixels classes (see `MASKS`); with a file as it
+is they stand in the URL. Beside a `prompt` in JSON, for a model that writes, stand the settings of
+`predict`: see `WRITING`. The answer is `{"model": NAME, "predictions": [...]}`, one for each input
+in their order, as `zoo predict` prints it. A request has at most as many inputs as may wait
+(`--max_queue`); more are answered 413.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 GIVEN = ("input", "text", "prompt", "image", "audio", "row", "inputs")
 """Fields that hold an input, or a list of them."""
 SETTINGS = ("top_k", "labels", "template")
+MASKS = "masks"
+"""Whether a model of pixels answers with the mask of each label too, a PNG file in base64."""
 WRITING = (
     *("max_new_tokens", "min_new_tokens", "temperature", "top_p", "stop", "seed"),
     *("repetition_penalty", "no_repeat_ngram_size"),
@@ -44,8 +47,8 @@ FILE_FIELDS = ("image", "audio", "file")
 TEXT_FIELDS = ("text", "input", "inputs")
 """Fields of a form that hold texts."""
 PAIR_FIELD = "text_pair"
-FORM_FIELDS = ("model", *SETTINGS, *TEXT_FIELDS, PAIR_FIELD)
-JSON_FIELDS = ("model", *SETTINGS, *WRITING, *GIVEN, PAIR_FIELD)
+FORM_FIELDS = ("model", *SETTINGS, MASKS, *TEXT_FIELDS, PAIR_FIELD)
+JSON_FIELDS = ("model", *SETTINGS, MASKS, *WRITING, *GIVEN, PAIR_FIELD)
 RECOGNIZES = (*asking.CLASSIFIES, *asking.TRANSCRIBES)
 ROUTES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "/predict": ((), "A prediction"),
@@ -107,6 +110,7 @@ def parse(
         items = _in_json(settings, model, service.limits.max_queue)
     else:
         items = [file_of(body.content, model, "body", body.content_type)]
+    masks = asking.with_masks(model, settings.get(MASKS))
     top_k, labels, template = (settings.get(key) for key in SETTINGS)
     written = {name: one for name in WRITING if (one := settings.get(name)) is not None}
     if written or asking.suited(model, asking.WRITES):
@@ -114,7 +118,8 @@ def parse(
         return PlainRequest(model, items, asking.to_write(model, {**written, **more}))
     if asking.suited(model, asking.EMBEDS) and labels is None and not pipelines:
         return PlainRequest(model, items, asking.to_embed(top_k, template))
-    return PlainRequest(model, items, asking.parameters_of(model, top_k, labels, template))
+    found = asking.parameters_of(model, top_k, labels, template)
+    return PlainRequest(model, items, found | masks)
 
 
 def _chosen(service: "Service", name: str | None, pipelines: tuple[str, ...]) -> Description:

@@ -4,6 +4,7 @@ python -m tests.zoo.serve.page.stand_in PORT
 """
 
 import asyncio
+import base64
 import contextlib
 import json
 import socket
@@ -15,10 +16,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import uvicorn
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from tasks.vision import class_maps
 from zoo.serve.access import Access, AccessMiddleware
 from zoo.serve.engine.app import OPEN_PATHS
 from zoo.serve.metrics import Metrics
@@ -32,6 +35,12 @@ TOPICS = ("体育", "sport & <b>play</b>", "10", "9")
 
 def _guesses(**words: float) -> list[dict[str, Any]]:
     return [{"score": score, "token": 5, "token_str": word} for word, score in words.items()]
+
+
+def _mask(part: int) -> str:
+    """The upper three quarters of a picture, or the rest of it, as a PNG file in base64."""
+    rows = np.arange(8) // 6 == part
+    return base64.b64encode(class_maps.png_of(np.tile(rows[:, None], (1, 8)))).decode()
 
 
 ANSWERS: dict[str, dict[str, Any]] = {
@@ -61,6 +70,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "labels": ["cat", "狗"],
         "scores": [0.91, 0.55],
     },
+    "areas": {"labels": ["ground", "猫"], "shares": [0.75, 0.25], "masks": [_mask(0), _mask(1)]},
     "words": {"label": "yes", "score": 0.8, "scores": {"yes": 0.8, "no": 0.15, "go": 0.05}},
     "speech": {"text": "nine seven three"},
     "writer": {"text": " goes\non 中文"},
@@ -87,6 +97,7 @@ MODELS: dict[str, tuple[str, Any]] = {  # kind and task
     "gaps": ("text", _task("fill-mask")),
     "digits": ("image", _task("image-classification", tuple(DIGITS), SINGLE)),
     "boxes": ("image", _task("object-detection", ("cat", "狗"))),
+    "areas": ("image", _task("image-segmentation", ("ground", "猫", "dog"))),
     "words": ("audio", _task("audio-classification", ("yes", "no", "go"), SINGLE)),
     "speech": ("audio", _task("automatic-speech-recognition")),
     "choice": ("text", _task("text-classification", (), SINGLE)),

@@ -76,6 +76,25 @@ def test_boxes_are_drawn_where_they_are(page: Page, picture: Path) -> None:
     assert page.tab.text(".box span") == "cat 91.0%"
 
 
+def test_areas_are_coloured_over_the_picture(page: Page, picture: Path) -> None:
+    page.open("areas")
+    page.tab.choose_file("#file", picture)
+    page.tab.wait("document.querySelectorAll('.area').length === 2")
+    assert page.service.asked[0]["masks"] == "true"
+    first, second = page.tab.run("""
+        [...document.querySelectorAll('.area')].map((area) => {
+          const { width, height } = area.getBoundingClientRect();
+          const { backgroundColor, maskImage, maskMode } = getComputedStyle(area);
+          const frame = area.parentElement.querySelector('img').getBoundingClientRect();
+          return [backgroundColor, maskImage.startsWith('url("blob:'), maskMode,
+                  Math.round(width - frame.width), Math.round(height - frame.height)];
+        })
+    """)
+    assert first[1:] == second[1:] == [True, "luminance", 0, 0] and first[0] != second[0]
+    assert page.answer().split("\n")[:2] == ["ground", "75.0%"]
+    assert "ground 75.0% · 猫 25.0%" in page.tab.text("#history")
+
+
 def test_a_photo_is_taken(page: Page) -> None:
     page.open("digits")
     page.tab.click("#take")

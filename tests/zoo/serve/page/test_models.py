@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tasks.nlp import masked_lm, text_classification, token_classification
+from tests.zoo.serve.protocols import described
 from zoo.model import registry
 from zoo.serve.description import Description, describe
 from zoo.serve.page import models, routes
@@ -112,6 +113,11 @@ def test_spans_are_marked(tmp_path: Path) -> None:
         token_classification.Args(), ("B-A", "O"), columns=token_classification.TEXT
     )
     assert _described(tmp_path, task, "bert_tok")["answer"] == "spans"
+
+
+def test_areas_are_coloured(tmp_path: Path) -> None:
+    task = described.pixels().task
+    assert _described(tmp_path, task, "unet_seg")["answer"] == "areas"
 
 
 def test_nothing_is_left_out() -> None:

@@ -11,7 +11,7 @@ from tasks.speech.transcription import Transcription
 from tasks.tabular.column import Column
 from tasks.tabular.table_classification import Args as TableArgs
 from tasks.tabular.table_classification import TableClassification
-from tasks.vision import detection, image_classification
+from tasks.vision import class_table, detection, image_classification, segmentation
 from zoo.model import registry
 from zoo.serve.description import Description
 from zoo.serve.errors import NotFound
@@ -45,6 +45,13 @@ def images() -> Description:
 def things() -> Description:
     """A detector."""
     return _described("scenes", "fcos_det", detection.Detection(detection.Args(), LABELS))
+
+
+def pixels() -> Description:
+    """A model that gives pixels classes."""
+    table = class_table.ClassTable(LABELS, (0, 1, 2))
+    task = segmentation.Segmentation(segmentation.Args(), LABELS, table)
+    return _described("scenes", "unet_seg", task)
 
 
 def tags() -> Description:

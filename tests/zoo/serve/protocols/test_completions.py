@@ -1,6 +1,7 @@
 """Texts by OpenAI's API: requests that are read or refused, and the package `openai` on a real
 service."""
 
+import json
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -106,6 +107,7 @@ WRONG: tuple[tuple[dict[str, Any], str, str], ...] = (
     ({"n": 0}, "n", "at least 1"),
     ({"logprobs": 0}, "logprobs", "can't be had here"),
     ({"best_of": 2}, "best_of", "can't be had here"),
+    ({"response_format": {"type": "xml"}}, "response_format", "there is text, json_object"),
     ({"presence_penalty": 0.5}, "presence_penalty", "can't be had here"),
     ({"prompt": [1, 2]}, "prompt", "tokens can't be read"),
     ({"prompt": []}, "prompt", "neither a text"),
@@ -124,6 +126,31 @@ def test_what_is_wrong_is_told_with_its_field(
     error = found.json()["error"]
     assert error["param"] == field and said in error["message"]
     assert error["type"] == "invalid_request_error"
+
+
+FILM = {
+    "type": "object",
+    "properties": {"film": {"enum": ["good", "bad"]}},
+    "required": ["film"],
+    "additionalProperties": False,
+}
+FORMAT: Any = {"type": "json_schema", "json_schema": {"name": "review", "schema": FILM}}
+
+
+def test_a_text_is_json_of_a_schema(writer: Served) -> None:
+    pytest.importorskip("llguidance")
+    body = {"model": "gpt", "prompt": "the", "seed": 3, "max_tokens": 40, "n": 3}
+    url = f"{writer.url}/v1/completions"
+    found = requests.post(url, json={**body, "response_format": FORMAT}, timeout=30).json()
+    for one in found["choices"]:
+        assert json.loads(one["text"])["film"] in ("good", "bad")
+        assert one["finish_reason"] == "stop"
+    schema = {"type": "json_schema", "json_schema": {"schema": {"type": "nothing"}}}
+    for stream in (False, True):
+        wrong = {**body, "stream": stream, "response_format": schema}
+        refused = requests.post(url, json=wrong, timeout=30)
+        assert refused.status_code == 400
+        assert refused.json()["error"]["param"] == "json_schema"
 
 
 def test_what_asks_for_nothing_is_no_mistake(client: openai.OpenAI) -> None:
@@ -205,6 +232,8 @@ def test_chats_are_answered(chat: Path) -> None:
         parts: Any = [{"role": "user", "content": [{"type": "text", "text": "what is two?"}]}]
         again = made.chat.completions.create(**{**settings, "messages": parts}, max_tokens=8)
         assert again.choices[0].message.content == expected
+        typed = made.chat.completions.create(**settings, response_format=FORMAT)
+        assert json.loads(typed.choices[0].message.content or "")["film"] in ("good", "bad")
         long = made.chat.completions.create(**settings)
         assert long.usage is not None and long.usage.total_tokens <= 64
         with pytest.raises(openai.BadRequestError, match="ends with the assistant"):

@@ -234,3 +234,17 @@ def test_the_body_is_looked_at(body: bytes, said: str) -> None:
         hub_api.parse(Body(b"inputs=a+film", bodies.MISTYPED), described.texts(), MOST)
     with pytest.raises(UserError, match="labels are missing"):
         hub_api.parse(Body(b"a text", "text/plain"), described.weights(), MOST)
+
+
+def test_pixels_are_answered_by_masks_and_others_can_not_be_asked_for() -> None:
+    asked = hub_api.parse(Body(b"\x89PNG", "image/png"), described.pixels(), MOST)
+    assert asked == HubRequest([b"\x89PNG"], {"masks": True}, "image-segmentation")
+    found = {"labels": ["fine", "dull"], "shares": [0.75, 0.25], "masks": ["eA==", "eQ=="]}
+    assert hub_api.answered(asked, [found]) == [
+        {"score": None, "label": "fine", "mask": "eA=="},
+        {"score": None, "label": "dull", "mask": "eQ=="},
+    ]
+    for name, value in {"subtask": "panoptic", "threshold": 0.5, "top_k": 2}.items():
+        with pytest.raises(UserError, match=name):
+            _parse(described.pixels(), "eA==", **{name: value})
+    assert _parse(described.pixels(), "eA==", subtask="semantic").parameters == {"masks": True}

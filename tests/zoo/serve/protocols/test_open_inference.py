@@ -205,3 +205,13 @@ def test_a_number_that_is_none_is_null() -> None:
     body = open_inference.answered(asked, described.texts(), scores).body
     assert b"NaN" not in bytes(body)
     assert json.loads(bytes(body))["outputs"][0]["data"] == [None, 0.5]
+
+
+def test_the_classes_of_pixels_are_as_many_as_an_image_has() -> None:
+    model = described.pixels()
+    found = [{"labels": ["fine", "dull"], "shares": [0.75, 0.25]}, {"labels": [], "shares": []}]
+    labels, shares = open_inference.tensors_of(found, model)
+    assert list(labels.values) == ['["fine", "dull"]', "[]"]
+    assert list(shares.values) == ["[0.75, 0.25]", "[]"]
+    told = [one["name"] for one in open_inference.outputs_of(model)]
+    assert told == ["labels", "shares"] == [labels.name, shares.name]

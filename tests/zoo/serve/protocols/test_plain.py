@@ -163,3 +163,13 @@ def test_labels_are_looked_at() -> None:
             asking.parameters_of(described.weights(), labels=labels)
     with pytest.raises(UserError, match="one \\{\\} where"):
         asking.parameters_of(described.weights(), labels=["x", "y"], template="{} or {}")
+
+
+def test_masks_are_for_models_of_pixels() -> None:
+    image, pixels = Body(b"\x89PNG", "image/png"), described.Models(described.pixels())
+    for url, wanted in ({"masks": "true"}, {"masks": True}), ({"masks": "false"}, {}), ({}, {}):
+        assert plain.parse(image, url, pixels, ()).parameters == wanted  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="`masks` is a text: true or false"):
+        plain.parse(image, {"masks": "many"}, pixels, ())  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="`masks` is for models of image-segmentation, and reviews"):
+        _parse({"input": "a", "model": "reviews", "masks": True})

@@ -1,0 +1,34 @@
+"""What the loss of pixels is made of: logits of as many pixels as a mask has, and the Dice loss."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from tasks.vision.class_table import IGNORED
+
+
+def upsampled(logits: Tensor, size: Sequence[int]) -> Tensor:
+    """Return logits [n, classes, h, w] of so many pixels, interpolated as transformers' losses do
+    it (bilinear, between centres of pixels)."""
+    if tuple(logits.shape[2:]) == tuple(size):
+        return logits
+    return F.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
+
+
+def dice_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return 1 less the soft Dice of the classes that a row has, their mean, float32 [n]; 0 of a
+    row without any pixel that counts (Milletari et al. 2016, with probabilities not squared).
+
+    Args:
+        logits: float32 [n, classes, h, w].
+        labels: int64 [n, h, w], `IGNORED` where a pixel does not count.
+    """
+    counted = (labels != IGNORED).unsqueeze(1)
+    known = labels.masked_fill(~counted[:, 0], 0)
+    truth = F.one_hot(known, logits.shape[1]).movedim(-1, 1) * counted
+    given = logits.softmax(1) * counted
+    both, true, said = ((x).sum((2, 3)) for x in (given * truth, truth, given))
+    present = true > 0
+    losses = (1 - 2 * both / (true + said).clamp_min(1e-6)) * present
+    return losses.sum(1) / present.sum(1).clamp_min(1)
