@@ -79,13 +79,26 @@ class DrawsPredictions(Protocol):
         """Return the folders that were asked for, by the names of their flags."""
         ...
 
-    def pictures(self, task: Any, item: Mapping[str, Any], prediction: Any) -> Mapping[str, bytes]:
+    def pictures(
+        self, task: Any, item: Mapping[str, Any], prediction: Any, reading: Mapping[str, Any]
+    ) -> Mapping[str, bytes]:
         """Return the picture of a prediction for each of `folders`, as PNG files.
 
         Args:
             item: the input, as the task's `read_inputs` gave it.
             prediction: as the task's `predict` gave it.
+            reading: as the task's `to_json` gave it, which may be less of it.
         """
+        ...
+
+
+@runtime_checkable
+class WithCoco(Protocol):
+    """Inputs of `predict` whose predictions are boxes, which can be written as COCO has them."""
+
+    @property
+    def coco(self) -> Path | None:
+        """The JSON file to write; None if it is not asked for."""
         ...
 
 

@@ -7,6 +7,7 @@ how, where or how often a sample is computed.
 
 import csv
 import itertools
+import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,6 +88,15 @@ def segmentation(masked_images: Path) -> Case:
     )
 
 
+def detection(boxed_images: Path) -> Case:
+    """An FCOS on a narrow ResNet; batch norm would depend on the batch by nature."""
+    flags = ("--norm", "group", "--widths", 8, 8, 8, 8, "--hidden_size", 16, "--head_layers", 1)
+    flags += ("--image_size", 32, "--rotation", 20, "--noise", 0.05, "--mosaic", 0.5)
+    inputs = (str(boxed_images / "test"),)
+    module = "zoo.vision.fcos_det"
+    return Case("detection", module, boxed_images, flags, "--image", inputs, small_budget=5 * 32**2)
+
+
 def sound(sounds: Path) -> Case:
     """A keyword network."""
     flags = ("--sampling_rate", RATE, "--num_mel_bins", 16, "--hidden_size", 16)
@@ -109,6 +119,7 @@ MAKERS: dict[str, tuple[Callable[..., Case], tuple[str, ...]]] = {
     "text": (text, ("tiny_bert", "reviews")),
     "vision": (vision, ("images",)),
     "segmentation": (segmentation, ("masked_images",)),
+    "detection": (detection, ("boxed_images",)),
     "sound": (sound, ("sounds",)),
     "speech": (speech, ("utterances",)),
 }
@@ -165,6 +176,37 @@ def write_masks(folder: Path) -> None:
             drawn = Image.fromarray(mask, "P")
             drawn.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, *[99] * 759])
             drawn.save(folder / split / "masks" / f"{i:03}.png")
+
+
+def write_boxes(folder: Path) -> None:
+    """SPLIT/*.png and SPLIT/metadata.jsonl: none to two squares or discs on grey or coloured
+    ground, with their boxes as COCO has them."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for split, size in {"train": 64, "validation": 16, "test": 16}.items():
+        (folder / split).mkdir(parents=True)
+        lines = []
+        for i in range(size):
+            height, width = (24, 32) if i % 2 else (32, 20)
+            y, x = np.mgrid[:height, :width]
+            light, boxes, names = np.full((height, width), 40.0), [], []
+            for part in range(i % 3):  # one in the upper half, one in the lower
+                radius, row = rng.integers(3, 6), height // 4 + part * height // 2
+                column = rng.integers(radius, width - radius)
+                far = np.stack([abs(y - row), abs(x - column)])
+                name = ("square", "disc")[rng.integers(2)]
+                light[(far.max(0) if name == "square" else np.hypot(*far)) <= radius] = 200.0
+                boxes.append([int(column - radius), int(row - radius), *[int(2 * radius + 1)] * 2])
+                names.append(name)
+            light += rng.normal(0, 20, (height, width))
+            tint = np.ones(3) if i % 4 == 0 else rng.uniform(0.6, 1.2, 3)
+            pixels = (light[..., None] * tint).clip(0, 255).astype(np.uint8)
+            image = Image.fromarray(pixels[..., 0] if i % 4 == 0 else pixels)
+            image.save(folder / split / f"{i:03}.png")
+            objects = {"bbox": boxes, "category": names}
+            lines.append(json.dumps({"file_name": f"{i:03}.png", "objects": objects}))
+        (folder / split / "metadata.jsonl").write_text("\n".join(lines))
 
 
 def write_sounds(folder: Path) -> None:

@@ -110,6 +110,12 @@ def masked_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def boxed_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder SPLIT/*.png and SPLIT/metadata.jsonl; see `tests.cases.write_boxes`."""
+    return _written(cases.write_boxes, tmp_path_factory.mktemp("boxed_images"))
+
+
+@pytest.fixture(scope="session")
 def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder SPLIT/LABEL/*.wav; see `tests.cases.write_sounds`."""
     return _written(cases.write_sounds, tmp_path_factory.mktemp("sounds"))
@@ -126,9 +132,9 @@ def _written(write: Callable[[Path], None], folder: Path) -> Path:
     return folder
 
 
-# "speech" stands for its domain, and "vision"; "sound" and "segmentation", which train and decode
-# alike, are for the slow suite
-SLOW = ("sound", "segmentation")
+# "speech" stands for its domain, and "vision"; "sound", "segmentation" and "detection", which train
+# and decode alike, are for the slow suite
+SLOW = ("sound", "segmentation", "detection")
 IN_CI = [
     pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in cases.MAKERS
 ]

@@ -70,6 +70,11 @@ def _mae(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("images"), *shape, "--patch_size", 4
 
 
+def _fcos(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    shape = ("--widths", 8, 8, 8, 8, "--hidden_size", 16, "--head_layers", 1, "--image_size", 32)
+    return "--data", fixture("boxed_images"), *shape
+
+
 def _vae(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("images"), "--widths", 8, 16, "--latent_size", 4
 
@@ -126,6 +131,7 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
     "cnn_cls": ("zoo.vision.cnn_cls", _cnn),
     "resnet_cls": ("zoo.vision.resnet_cls", _resnet),
     "vit_cls": ("zoo.vision.vit_cls", _vit),
+    "fcos_det": ("zoo.vision.fcos_det", _fcos),
     "mae": ("zoo.vision.mae", _mae),
     "vae": ("zoo.vision.vae", _vae),
     "ddpm": ("zoo.vision.ddpm", _ddpm),

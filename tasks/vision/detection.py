@@ -10,19 +10,17 @@ that learn a box and their count, and so an optimizer step is the same however i
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
-from tasks.bounds import Bounded, Share
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.media import items
 from tasks.metrics.spec import metric_spec
-from tasks.vision import image_classification, image_inputs
-from tasks.vision.augment_args import AugmentArgs
-from tasks.vision.box_args import BoxAugmentArgs, BoxFormat
-from tasks.vision.image_args import ImageArgs, side_of
+from tasks.vision import image_classification
+from tasks.vision.detection_args import EXAMPLE_INPUT, SURE, Args, Inputs
+from tasks.vision.image_args import side_of
 
 if TYPE_CHECKING:
     import datasets
@@ -35,46 +33,12 @@ if TYPE_CHECKING:
     from tasks.vision.boxes import Boxes, Placement
     from tasks.vision.pixels import Facts
 
-EXAMPLE_INPUT = "--image photo.jpg"
-SURE = 0.5  # score of a box that is given unless another is asked for, as transformers has it
+__all__ = ["EXAMPLE_INPUT", "Args", "Detection", "Inputs"]
+
 SHOWN = 5  # classes that a description names
 
 read_inputs = image_classification.read_inputs
 show_input = image_classification.show_input
-
-
-@dataclass(frozen=True)
-class Args(BoxAugmentArgs, AugmentArgs, ImageArgs):
-    """How images and boxes are read."""
-
-    objects_column: str | None = None
-    """column of the boxes, in data that has one; found by itself where it has a usual name"""
-    box_format: BoxFormat = "xywh"
-    """how boxes in that column are written: xywh, as COCO has them, or corners, xyxy; files in
-    another format say it themselves"""
-
-    padding: Literal["reflection", "zeros"] = "zeros"
-    """what shifts and rotations bring in from outside the image; reflections would be things
-    without boxes"""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.resize == "crop":
-            raise UserError("`resize` crop cuts things off that are to be found: stretch or pad")
-        if self.mixup or self.cutmix:
-            raise UserError("`mixup` and `cutmix` blend labels of images; with boxes give `mosaic`")
-        if self.augment == "randaugment":
-            raise UserError("`augment` randaugment moves things away from their boxes")
-        if self.padding == "reflection":
-            raise UserError("`padding` reflection shows things without their boxes: zeros")
-
-
-@dataclass(frozen=True)
-class Inputs(image_inputs.Inputs, Bounded):
-    """What is to be looked at, and which boxes are wanted."""
-
-    threshold: Share = SURE
-    """least score of a box that is given, from 0 to 1"""
 
 
 def from_data(args: Args, data: DataArgs) -> tuple["Detection", Examples]:
@@ -128,7 +92,7 @@ def _load(args: Args, data: DataArgs) -> Source:
 
 def for_prediction(task: "Detection", inputs: Inputs) -> "Detection":
     """The task as `predict` was asked to use it."""
-    return replace(task, threshold=inputs.threshold)
+    return task.of_threshold(inputs.threshold)
 
 
 def from_config(config: Mapping[str, Any]) -> "Detection":
@@ -168,6 +132,10 @@ class Detection(Bindable):
     def config(self) -> dict[str, Any]:
         """Return what `from_config` needs to make the task again, as plain JSON."""
         return {name: x for name, x in super().config().items() if name != "threshold"}
+
+    def of_threshold(self, threshold: float) -> "Detection":
+        """Return the task whose `to_json` gives boxes of this score or more."""
+        return replace(self, threshold=threshold)
 
     @property
     def output_kinds(self) -> Mapping[str, OutputKind]:

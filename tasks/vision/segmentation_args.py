@@ -62,7 +62,9 @@ class Inputs(ImageInputs):
         asked = {"mask": self.mask, "overlay": self.overlay}
         return {name: folder for name, folder in asked.items() if folder is not None}
 
-    def pictures(self, task: Any, item: Mapping[str, Any], prediction: Any) -> dict[str, bytes]:
+    def pictures(
+        self, task: Any, item: Mapping[str, Any], prediction: Any, reading: Mapping[str, Any]
+    ) -> dict[str, bytes]:
         """Return the pictures of a prediction as PNG files, by the names of `folders`."""
         from tasks.vision import class_maps
 

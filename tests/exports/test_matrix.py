@@ -20,6 +20,7 @@ QUICK = {
 }
 """One model a domain, in every run of the tests; texts by a transformer are in test_onnx."""
 KINDS = {
+    "fcos_det": {"logits": "logits", "boxes_xyxy": "boxes_xyxy", "centerness": "logits"},
     "mae": {"logits": "image"},
     "vae": {
         "logits": "image",

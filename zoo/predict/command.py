@@ -15,6 +15,7 @@ from tasks.inputs import (
     FromStream,
     Interactive,
     WithAttention,
+    WithCoco,
     WithDraft,
     WithGrid,
 )
@@ -24,6 +25,7 @@ from zoo.machine import output_file, places
 from zoo.model.modality import modality_of
 from zoo.predict import live_text
 from zoo.predict.attention import AttentionPicture
+from zoo.predict.coco_file import CocoFile, coco_file
 from zoo.predict.files import FORMATS, Sink, Written, open_sink, open_stdout
 from zoo.predict.grid import PictureGrid, picture_grid
 from zoo.predict.pictures import PredictionPictures
@@ -81,9 +83,9 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
                 sink.write(Written(task.show_input(item), None, reading))
             return
         inputs = task.read_inputs(asked, predictor.task, stack)
-        picture = _picture(asked, predictor, stack)
+        besides = _besides(asked, predictor, stack)
         sink = stack.enter_context(opened)
-        _write(sink, inputs, predictor, task, args.batch_size, top_k, picture, drawn)
+        _write(sink, inputs, predictor, task, args.batch_size, top_k, besides, drawn)
 
 
 def _opened(entry: "Entry", args: "PredictArgs") -> PredictionPipeline:
@@ -98,15 +100,17 @@ def _opened(entry: "Entry", args: "PredictArgs") -> PredictionPipeline:
     return Predictor(args.checkpoint, args.device, entry, args.deployment, args.threads)
 
 
-def _picture(
+def _besides(
     asked: Any, predictor: PredictionPipeline, stack: ExitStack
-) -> AttentionPicture | PictureGrid | None:
-    """Return what draws the predictions, where that is asked for."""
+) -> AttentionPicture | PictureGrid | CocoFile | None:
+    """Return what writes the predictions in another way, where that is asked for."""
     if isinstance(asked, WithAttention) and asked.attention is not None:
         return AttentionPicture(asked.attention, predictor, stack)
     if isinstance(asked, WithGrid) and asked.grid is not None:
         columns = asked.columns or asked.walk
         return stack.enter_context(picture_grid(asked.grid, predictor.task, columns))
+    if isinstance(asked, WithCoco) and asked.coco is not None:
+        return stack.enter_context(coco_file(asked.coco, predictor.task))
     return None
 
 
@@ -174,7 +178,7 @@ def _write(
     task: Any,
     batch_size: int,
     top_k: int | None,
-    picture: AttentionPicture | PictureGrid | None,
+    besides: AttentionPicture | PictureGrid | CocoFile | None,
     drawn: PredictionPictures | None,
 ) -> None:
     kept: list[Mapping[str, Any]] = []  # inputs on their way through the model: at most a batch
@@ -191,11 +195,11 @@ def _write(
     for prediction, reading in predictor.readings(passing(), batch_size=batch_size, top_k=top_k):
         item = kept.pop(0)
         if drawn:
-            reading |= drawn.write(predictor.task, item, prediction)
+            reading |= drawn.write(predictor.task, item, prediction, reading)
         if reading:  # a picture that was made has nothing to say
             sink.write(Written(task.show_input(item), item.get("others"), reading))
-        if picture:
-            picture.add(item, prediction, reading)
+        if besides:
+            besides.add(item, prediction, reading)
     assert not kept, f"{len(kept)} inputs have no prediction"
     if wrong:
         raise wrong[0]

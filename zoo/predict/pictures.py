@@ -24,14 +24,17 @@ class PredictionPictures:
             places.check_folder(f"`{name}`", folder)
         self._taken: set[str] = set()
 
-    def write(self, task: Any, item: Mapping[str, Any], prediction: Any) -> dict[str, str]:
+    def write(
+        self, task: Any, item: Mapping[str, Any], prediction: Any, reading: Mapping[str, Any]
+    ) -> dict[str, str]:
         """Write the pictures of a prediction of a task for an input, and return the path of each by
-        the name of its flag."""
+        the name of its flag; for the arguments see `DrawsPredictions.pictures`."""
         if not self._folders:
             return {}
         stem = self._free(Path(str(item["name"])).stem)
         found = {}
-        for name, content in self._asked.pictures(task, item, prediction).items():
+        drawn = self._asked.pictures(task, item, prediction, reading)
+        for name, content in drawn.items():
             path = self._folders[name] / f"{stem}.png"
             with output_file.replacing(path, f"`{name}`") as file:
                 file.write(content)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.errors import UserError, spelled
+from tasks.kinds.thresholds import WithThreshold
 from tasks.masks import GivesMasks
 from zoo.model.modality import Modality
 from zoo.predict.pipeline import PredictionPipeline
@@ -236,7 +237,11 @@ class BatchingModel:
 
     def _worded(self, place: int, prediction: Any, row: Any, one: Work) -> Answer:
         try:
-            said = self.predictor.task.to_json(prediction, one.parameters.get("top_k"))
+            task = self.predictor.task
+            if (least := one.parameters.get("threshold")) is not None:
+                assert isinstance(task, WithThreshold)
+                task = task.of_threshold(least)
+            said = task.to_json(prediction, one.parameters.get("top_k"))
             if one.parameters.get("words"):
                 # heard once more, by itself: in a batch nothing tells where its frames end
                 said |= self.modality.with_words(self.predictor, self._decoded(one.item))

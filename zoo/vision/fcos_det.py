@@ -37,8 +37,9 @@ class Options(Bounded):
     norm: Literal["batch", "group"] = "batch"
     """new weights of a ResNet; group: over all channels of an image, so that no image's result
     depends on the others of its batch"""
-    hidden_size: Annotated[int, Bounds(8, LIMITLESS)] = 64
-    """channels of the feature pyramid and of the head, a multiple of 8"""
+    hidden_size: Annotated[int, Bounds(16, LIMITLESS)] = 64
+    """channels of the feature pyramid and of the head, a multiple of 8; with one channel a group
+    norm would be of a single value where a level has one point"""
     head_layers: Count = 2
     """convolutions before the classes and before the boxes"""
 

@@ -13,7 +13,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tasks.data.source import DataArgs
-from tasks.vision import detection
+from tasks.vision import box_files, detection
+from tasks.vision.class_table import palette
 from tasks.vision.embedded import scenes
 from tests.cli import run_cli
 from tests.finetuning import Run
@@ -116,6 +117,31 @@ def test_predict_gives_boxes_in_pixels_of_the_file(
     assert header == "image,labels,scores,boxes" and row.count("[[") == 1 and "], [" not in row
     done = run_cli(ENTRY, "predict", trained.folder, "--image", picture, "--threshold", 2)
     assert done.code == 2 and "--threshold 2.0 is outside its range, from 0 to 1" in done.err
+
+
+def test_boxes_are_drawn_and_kept_as_coco_has_them(
+    trained: Run, picture: Path, tmp_path: Path
+) -> None:
+    kept = picture.parent / "found.json"
+    words = ("--image", picture, "--top_k", 2, "--threshold", 0, "--coco", kept)
+    done = run_cli(ENTRY, "predict", trained.folder, *words, "--draw", tmp_path / "畫")
+    assert done.code == 0, done.err
+    (line,) = map(json.loads, done.lines)
+    drawn = Image.open(line["draw"])
+    assert drawn.size == (5 * 96, 5 * 60) and drawn.mode == "RGB"
+    colour = palette(len(scenes.CLASSES) + 1)[1 + scenes.CLASSES.index(line["labels"][0])]
+    x, y = (round(5 * at) for at in line["boxes"][0][2:])
+    assert drawn.getpixel((x - 1, y - 1)) == colour  # its last corner
+    (split,) = box_files.load(DataArgs(data=str(kept))).splits.values()
+    (row,) = split["objects"]
+    names = split.features["objects"]["category"].feature.names
+    assert sorted(names) == sorted(scenes.CLASSES)
+    assert [names[label] for label in row["category"]] == line["labels"]
+    assert np.allclose(row["bbox"], line["boxes"], atol=0.11)
+    scores = [one["score"] for one in json.loads(kept.read_text())["annotations"]]
+    assert scores == line["scores"]
+    done = run_cli(ENTRY, "predict", trained.folder, *words, "--coco", tmp_path / "a.csv")
+    assert done.code == 2 and "a.csv: a name that ends in .json" in done.err
 
 
 def test_the_pipeline_of_transformers_finds_the_same(trained: Run, picture: Path) -> None:

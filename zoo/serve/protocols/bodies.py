@@ -236,6 +236,13 @@ def count_of(value: Any, field: str) -> int:
     return value
 
 
+def share_of(value: Any, field: str) -> float:
+    """Return a number from 0 to 1 out of JSON. Raises `UserError` for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise UserError(f"`{field}` is {_shown(value)}: a number from 0 to 1", field)
+    return float(value)
+
+
 def text_of(value: Any, field: str) -> str:
     """Return a text out of JSON. Raises `UserError` for anything else."""
     if not isinstance(value, str):

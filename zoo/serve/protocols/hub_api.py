@@ -28,7 +28,7 @@ from zoo.serve.answers import answer, tell
 from zoo.serve.description import Description
 from zoo.serve.items import Item
 from zoo.serve.protocols import asking, bodies, examples, hub_texts
-from zoo.serve.protocols.bodies import Body, check_names, flag_of, list_of, text_of
+from zoo.serve.protocols.bodies import Body, check_names, flag_of, list_of, share_of, text_of
 from zoo.serve.protocols.hub_texts import HubTexts
 from zoo.serve.protocols.inputs import file_of, items_of
 
@@ -48,6 +48,7 @@ OF_EMBEDDING = ("normalize", "truncate", "truncation_direction", "dimensions", "
 REWRITES = "text2text-generation"
 REWRITTEN = ("generated_text", "translation_text", "summary_text")
 """What a text out of another one is called, by what a client asks for: which can't be told."""
+DETECTS = "object-detection"
 OF_SEGMENTS = ("subtask", "threshold", "mask_threshold", "overlap_mask_area_threshold")
 """Parameters of a segmentation; all but the first are for masks that may overlap."""
 TRANSFORMS = {
@@ -198,6 +199,7 @@ def _parsed(given: Mapping[str, Any], model: Description) -> dict[str, Any]:
         "fill-mask": ("top_k", "targets"),
         "automatic-speech-recognition": ("return_timestamps", "generation_parameters"),
         REWRITES: (),
+        DETECTS: ("threshold",),
         **dict.fromkeys(asking.SEGMENTS, OF_SEGMENTS),
     }
     known = of_pipeline.get(pipeline, ("top_k", "function_to_apply"))
@@ -211,6 +213,8 @@ def _parsed(given: Mapping[str, Any], model: Description) -> dict[str, Any]:
     _only(given, "function_to_apply", wanted, f"this model's scores are those of {wanted}")
     _only(given, "targets", [], "leave it out, and choose among `top_k` guesses")
     _only(given, "generation_parameters", {}, "leave it out")
+    if pipeline == DETECTS and "threshold" in given:
+        return {"threshold": share_of(given["threshold"], "threshold")}
     _only(given, "subtask", "semantic", "there is semantic")
     for name in OF_SEGMENTS[1:]:
         _only(given, name, None, "leave it out: each pixel has one class, the likeliest")
@@ -287,6 +291,8 @@ def _one(request: HubRequest, item: Item, prediction: Mapping[str, Any], mask: s
         return dict.fromkeys(REWRITTEN, prediction["text"])
     if request.pipeline == "token-classification":
         return _spans(request, prediction, str(item))
+    if request.pipeline == DETECTS:
+        return _detected(prediction)
     if request.pipeline == "fill-mask":
         return _filled(str(item), prediction["guesses"], mask)
     if request.pipeline in asking.SEGMENTS:  # no score, as of transformers' pipeline
@@ -348,6 +354,16 @@ def _transcribed(prediction: Mapping[str, Any]) -> dict[str, Any]:
             for one in prediction["words"]
         ]
     return found
+
+
+def _detected(prediction: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the things found, their corners cut to whole pixels as transformers does."""
+    found = (prediction[name] for name in ("labels", "scores", "boxes"))
+    corners = ("xmin", "ymin", "xmax", "ymax")
+    return [
+        {"label": label, "score": score, "box": dict(zip(corners, map(int, box), strict=True))}
+        for label, score, box in zip(*found, strict=True)
+    ]
 
 
 def _filled(text: str, guesses: Sequence[Sequence[Mapping[str, Any]]], mask: str) -> Any:

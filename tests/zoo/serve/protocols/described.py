@@ -11,7 +11,7 @@ from tasks.speech.transcription import Transcription
 from tasks.tabular.column import Column
 from tasks.tabular.table_classification import Args as TableArgs
 from tasks.tabular.table_classification import TableClassification
-from tasks.vision import class_table, image_classification, segmentation
+from tasks.vision import class_table, detection, image_classification, segmentation
 from zoo.model import registry
 from zoo.serve.description import Description
 from zoo.serve.errors import NotFound
@@ -40,6 +40,11 @@ def images() -> Description:
     """A classifier of images."""
     task = image_classification.of_labels(LABELS, "single_label_classification")
     return _described("photos", "cnn_cls", task)
+
+
+def things() -> Description:
+    """A detector."""
+    return _described("scenes", "fcos_det", detection.Detection(detection.Args(), LABELS))
 
 
 def pixels() -> Description:

@@ -67,6 +67,20 @@ def test_numbers_and_several_labels(prediction: Any, expected: Any) -> None:
     assert hub_api.answered(asked, [prediction]) == [expected]
 
 
+def test_things_have_boxes_of_whole_pixels() -> None:
+    asked = hub_api.parse(Body(b"\x89PNG", "image/png"), described.things(), MOST)
+    assert asked == HubRequest([b"\x89PNG"], {}, "object-detection")
+    found = {"labels": ["fine"], "scores": [0.75], "boxes": [[1.2, 0.0, 9.9, 8.0]]}
+    box = {"xmin": 1, "ymin": 0, "xmax": 9, "ymax": 8}
+    assert hub_api.answered(asked, [found]) == [{"label": "fine", "score": 0.75, "box": box}]
+    assert _parse(described.things(), "aGVsbG8=", threshold=0).parameters == {"threshold": 0.0}
+    for wrong in (1.5, "0.5", True):
+        with pytest.raises(UserError, match=r"`threshold` is .*: a number from 0 to 1"):
+            _parse(described.things(), "aGVsbG8=", threshold=wrong)
+    with pytest.raises(UserError, match="top_k"):
+        _parse(described.things(), "aGVsbG8=", top_k=1)
+
+
 def test_spans_but_for_those_to_ignore() -> None:
     spans = [
         {"label": name, "score": 0.5, "start": i, "end": i + 1, "text": "ab"[i]}
