@@ -358,7 +358,7 @@ class Bindable:
 
 @runtime_checkable
 class HasConfusions(Protocol):
-    """A task that can list its most frequent confusions, of too many classes (words) for a matrix."""
+    """A task that can list its most frequent confusions; a matrix of its words would be too large."""
 
     def top_confusions(self, accumulator: Any) -> list[tuple[str, str, int]]:
         """Return (truth, prediction, count) of the wrong predictions, the most frequent first."""
