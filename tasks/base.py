@@ -358,7 +358,7 @@ class Bindable:
 
 @runtime_checkable
 class HasConfusions(Protocol):
-    """A task that can list its most frequent confusions; a matrix of its words would be too large."""
+    """A task that can list its most frequent confusions, of too many words for a matrix."""
 
     def top_confusions(self, accumulator: Any) -> list[tuple[str, str, int]]:
         """Return (truth, prediction, count) of the wrong predictions, the most frequent first."""
