@@ -96,7 +96,11 @@ def test_labels_without_a_list_of_classes(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_a_broken_image_is_named(tmp_path: Path) -> None:
-    (folder(tmp_path) / "images" / "a.jpg").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(UserError, match=r"a\.jpg: "):
-        load(tmp_path)
+def test_a_broken_image_is_left_to_who_decodes_it(tmp_path: Path) -> None:
+    """Shares of a size that nobody knows are no boxes."""
+    folder(tmp_path)
+    images(tmp_path / "images", ["b"])
+    write(tmp_path / "labels" / "b.txt", yolo_lines(BOXES["b"]))
+    (tmp_path / "images" / "a.jpg").write_bytes(b"\xff\xd8\xff")
+    rows = {Path(row["media"]["path"]).stem: row["objects"]["bbox"] for row in load(tmp_path)}
+    assert rows["a"] == [] and len(rows["b"]) == len(BOXES["b"])
