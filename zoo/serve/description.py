@@ -28,11 +28,11 @@ KINDS = {"nlp": "text", "vision": "image", "speech": "audio", "tabular": "row"}
 AUTO, EAGER = "auto", "eager"
 CONFIG = "config.json"
 UNSERVED = {
-    "feature-extraction": ("gives the words that are nearest to one", "word WORD"),
-    "image-feature-extraction": ("says how likely an image is", "image photo.jpg"),
-    "unconditional-image-generation": ("makes images", "samples 16"),
+    "feature-extraction": ("gives the words that are nearest to one", ("word WORD",)),
+    "image-feature-extraction": ("says how likely an image is", ("image photo.jpg",)),
+    "unconditional-image-generation": ("makes images", ("samples 16", "grid new.png")),
 }
-"""Pipelines whose checkpoints predict what no route answers: what that is, and a flag of `predict`.
+"""Pipelines whose checkpoints predict what no route answers: what that is, and flags of `predict`.
 The routes of feature-extraction take texts, and these checkpoints words."""
 LANGUAGE = re.compile(r"[a-z]{2,3}")
 TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json")
@@ -151,10 +151,11 @@ def describe(folder: Path, name: str, deployment: str) -> Description:
     checkpoint = open_checkpoint(folder, weights=not runtime.artifact)
     _must_predict(folder, checkpoint.entry)
     if unserved := UNSERVED.get(checkpoint.task.pipeline):
-        what, flag = unserved
+        what, flags = unserved
+        shown = " ".join(f"--{flag}" for flag in flags)
         raise UserError(
             f"{folder}: no route of a service {what}",
-            hint=f"python -m {checkpoint.entry.module} predict {folder} --{flag}",
+            hint=f"python -m {checkpoint.entry.module} predict {folder} {shown}",
         )
     if runtime.artifact:
         if reason := runtime.missing():
