@@ -1,6 +1,7 @@
 """Which layers lose most: each recipe is asked, as another rounding ruins other layers."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,9 @@ def material(tmp_path: Path) -> RecipeInputs:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.save(model, tmp_path / FILE)
     nothing: Any = None
+    exported: Any = SimpleNamespace(manifest={})  # of one program
     feeds = [{"x": inputs, "y": weights}]
-    return RecipeInputs(nothing, nothing, tmp_path, feeds, tmp_path / "ranges.json")
+    return RecipeInputs(nothing, exported, tmp_path, feeds, tmp_path / "ranges.json")
 
 
 @pytest.mark.parametrize(
