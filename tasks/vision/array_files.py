@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from tasks.errors import UserError
 from tasks.media import rows
+from tasks.vision.embedded.png import of_chunks
 
 if TYPE_CHECKING:
     import datasets
@@ -368,10 +369,4 @@ def png(picture: npt.NDArray[np.uint8]) -> bytes:
     lines = np.zeros((height, 1 + width * channels), np.uint8)  # each behind its filter, 0: none
     lines[:, 1:] = picture.reshape(height, -1)
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 1)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(content))
-        + kind
-        + content
-        + struct.pack(">I", zlib.crc32(kind + content))
-        for kind, content in parts
-    )
+    return of_chunks(parts)

@@ -9,18 +9,17 @@ that learn a box and their count, and so an optimizer step is the same however i
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
-from tasks.media import items
 from tasks.metrics.spec import metric_spec
 from tasks.vision import image_classification
 from tasks.vision.detection_args import EXAMPLE_INPUT, SURE, Args, Inputs
 from tasks.vision.image_args import side_of
+from tasks.vision.image_reading import ReadsImages
 
 if TYPE_CHECKING:
     import datasets
@@ -108,7 +107,7 @@ def from_config(config: Mapping[str, Any]) -> "Detection":
 
 
 @dataclass(frozen=True)
-class Detection(Bindable):
+class Detection(ReadsImages, Bindable):
     """The task with what the data told of it. Satisfies `tasks.base.Task`."""
 
     args: Args
@@ -184,24 +183,6 @@ class Detection(Bindable):
             processor=processor,
         )
 
-    def decode(self, media: Mapping[str, Any]) -> "tuple[np.ndarray, Facts]":
-        """The pixels of a file, uint8 [height, width, 1 or 3]; see `tasks.vision.images.read`."""
-        from tasks.vision import images
-
-        args = self.args
-        return images.read(
-            media,
-            max_pixels=args.max_pixels,
-            background=args.behind,
-            value_range=args.value_range,
-        )
-
-    def _square(self, image: "np.ndarray") -> "np.ndarray":
-        """Return the square of an image that the model sees, uint8 [size, size, 1 or 3]."""
-        from tasks.vision import images
-
-        return images.fit(image, self.size, self.args.resize or "stretch", self.args.behind)
-
     def _placement(self, height: int, width: int) -> "Placement":
         """Return where an image of this size lies in that square."""
         from tasks.vision.boxes import Placement
@@ -217,7 +198,7 @@ class Detection(Bindable):
         def decode(media: Mapping[str, Any]) -> "tuple[np.ndarray, Facts]":
             image, facts = self.decode(media)
             height, width = image.shape[:2]
-            return self._square(image), {**facts, "height": height, "width": width}
+            return self.square(image), {**facts, "height": height, "width": width}
 
         args = self.args
         decoded = decoding.decode_split(
@@ -241,25 +222,13 @@ class Detection(Bindable):
         stride = min(self.strides, default=0)
         return box_preflight.check(examples.splits, features, stride, self.size, self.args)
 
-    def is_one(self, raw: Any) -> bool:
-        """Return whether an input is a single image, and not a list of them."""
-        return items.is_one(raw, image_classification.DIMS)
-
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, or from whatever
         `tasks.vision.image_items.pixels` takes for an image."""
-        from tasks.vision import image_items, images
-
-        def decode(media: Mapping[str, Any]) -> "np.ndarray":
-            return self.decode(media)[0]
-
-        args = self.args
-        convert = partial(images.open_any, background=args.behind, value_range=args.value_range)
-        rows = []
-        for i, item in enumerate(raw):
-            image = image_items.pixels(item, decode, convert)
-            rows.append({"sample_id": i, "size": image.shape[:2], "image": self._square(image)})
-        return rows
+        return [
+            {"sample_id": i, "size": image.shape[:2], "image": self.square(image)}
+            for i, image in enumerate(self.opened(raw))
+        ]
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """Stacks images, augments them where the rows come from a view, and normalises.

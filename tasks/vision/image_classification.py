@@ -1,8 +1,7 @@
 """Image classification: a picture to one label, several labels, a number or several."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.base import Batch, Examples, Viewed
@@ -11,11 +10,11 @@ from tasks.data.source import DataArgs, Source
 from tasks.errors import UserError
 from tasks.kinds.classification import Classification, LabelArgs, cut, media_and_label
 from tasks.kinds.classification import encode as encode_all
-from tasks.media import items
 from tasks.printing import print_lines
 from tasks.vision.augment_args import AugmentArgs
 from tasks.vision.image_args import ImageArgs, side_of
 from tasks.vision.image_inputs import Inputs
+from tasks.vision.image_reading import ReadsImages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from tasks.vision.pixels import Facts
 
 EXAMPLE_INPUT = "--image photo.jpg"
-DIMS = 3  # of the array of one image, at most
 
 
 @dataclass(frozen=True)
@@ -143,8 +141,22 @@ def from_config(config: Mapping[str, Any]) -> "ImageClassification":
     )
 
 
+def reader(
+    args: Any, size: int, mean: tuple[float, ...], std: tuple[float, ...]
+) -> "ImageClassification":
+    """Return the task of no labels that decodes, varies and normalises images as one of another
+    kind is told to.
+
+    Args:
+        args: `ImageArgs` and `AugmentArgs`, and more.
+    """
+    names = [one.name for part in (AugmentArgs, ImageArgs) for one in fields(part)]
+    own = Args(**{name: getattr(args, name) for name in names})
+    return ImageClassification(own, (), "single_label_classification", (), size, mean, std)
+
+
 @dataclass(frozen=True)
-class ImageClassification(Classification):
+class ImageClassification(ReadsImages, Classification):
     """The task with what the data told of it. Satisfies `tasks.base.Task`."""
 
     args: Args
@@ -182,7 +194,7 @@ class ImageClassification(Classification):
 
         def decode(media: Mapping[str, Any]) -> "tuple[np.ndarray, Facts]":
             image, facts = self.decode(media)
-            return self._square(image), facts
+            return self.square(image), facts
 
         args = self.args
         decoded = decoding.decode_split(
@@ -199,24 +211,6 @@ class ImageClassification(Classification):
         labels = examples["label"][:] if "label" in examples.column_names else None
         return ImageFeatures(decoded, labels, self._partners())
 
-    def decode(self, media: Mapping[str, Any]) -> "tuple[np.ndarray, Facts]":
-        """The pixels of a file, uint8 [height, width, 1 or 3]; see `tasks.vision.images.read`."""
-        from tasks.vision import images
-
-        args = self.args
-        return images.read(
-            media,
-            max_pixels=args.max_pixels,
-            background=args.behind,
-            value_range=args.value_range,
-        )
-
-    def _square(self, image: "np.ndarray") -> "np.ndarray":
-        """Return the square of an image that the model sees, uint8 [size, size, 1 or 3]."""
-        from tasks.vision import images
-
-        return images.fit(image, self.size, self.args.resize or "stretch", self.args.behind)
-
     def _partners(self) -> bool:
         return self.args.augment != "none" and bool(self.args.mixup or self.args.cutmix)
 
@@ -232,25 +226,13 @@ class ImageClassification(Classification):
         )
         return found
 
-    def is_one(self, raw: Any) -> bool:
-        """Return whether an input is a single image, and not a list of them."""
-        return items.is_one(raw, DIMS)
-
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, or from whatever
         `tasks.vision.image_items.pixels` takes for an image."""
-        from tasks.vision import image_items, images
-
-        def decode(media: Mapping[str, Any]) -> "np.ndarray":
-            return self.decode(media)[0]
-
-        args = self.args
-        convert = partial(images.open_any, background=args.behind, value_range=args.value_range)
-        rows = []
-        for i, item in enumerate(raw):
-            image = image_items.pixels(item, decode, convert)
-            rows.append({"sample_id": i, "image": self._square(image)})
-        return rows
+        return [
+            {"sample_id": i, "image": self.square(image)}
+            for i, image in enumerate(self.opened(raw))
+        ]
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """Stacks images, augments them where the rows come from a view, and normalises.

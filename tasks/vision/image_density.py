@@ -194,7 +194,7 @@ class ImageDensity(UnlabelledImages):
             if (mask := asked.get("mask")) is not None:
                 if mask.shape != (self.size, self.size):
                     white = np.repeat(mask[:, :, None], 3, 2).astype(np.uint8) * 255
-                    mask = self._images._square(white)[:, :, 0] > 127
+                    mask = self._images.square(white)[:, :, 0] > 127
                 row["mask"] = mask
             rows.append(row)
         return rows

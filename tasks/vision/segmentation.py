@@ -8,22 +8,19 @@ it sees: they are interpolated. Metrics are computed at the size of the images t
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
 from tasks.data.labels import leave_out
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
-from tasks.media import items
 from tasks.metrics.spec import metric_spec
 from tasks.printing import python_literal
 from tasks.vision import class_table, image_classification
-from tasks.vision.augment_args import AugmentArgs
 from tasks.vision.class_table import IGNORED, ClassTable
-from tasks.vision.image_args import ImageArgs, side_of
-from tasks.vision.image_classification import DIMS, ImageClassification
+from tasks.vision.image_args import side_of
+from tasks.vision.image_classification import ImageClassification
 from tasks.vision.segmentation_args import EXAMPLE_INPUT, Args, Inputs
 
 if TYPE_CHECKING:
@@ -185,15 +182,7 @@ class Segmentation(Bindable):
     @property
     def images(self) -> ImageClassification:
         """Images are decoded, varied and normalised as they are for a classifier."""
-        args = image_classification.Args(
-            **{
-                one.name: getattr(self.args, one.name)
-                for part in (AugmentArgs, ImageArgs)
-                for one in fields(part)
-            }
-        )
-        kind: Literal["single_label_classification"] = "single_label_classification"
-        return ImageClassification(args, (), kind, (), self.size, self.mean, self.std)
+        return image_classification.reader(self.args, self.size, self.mean, self.std)
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
         """Return, for a card, what the model returns for an input (`Task.describe_outputs`)."""
@@ -256,22 +245,16 @@ class Segmentation(Bindable):
 
     def is_one(self, raw: Any) -> bool:
         """Return whether an input is a single image, and not a list of them."""
-        return items.is_one(raw, DIMS)
+        return self.images.is_one(raw)
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Return rows for `collate` from what `read_inputs` gives, or from whatever
         `tasks.vision.image_items.pixels` takes for an image."""
-        from tasks.vision import image_items, images
+        from tasks.vision import images
 
-        def decode(media: Mapping[str, Any]) -> "np.ndarray":
-            return self.images.decode(media)[0]
-
-        args = self.args
-        convert = partial(images.open_any, background=args.behind, value_range=args.value_range)
         rows = []
-        for i, item in enumerate(raw):
-            image = image_items.pixels(item, decode, convert)
-            seen = image if args.windows else images.resize(image, self.size, self.size)
+        for i, image in enumerate(self.images.opened(raw)):
+            seen = image if self.args.windows else images.resize(image, self.size, self.size)
             rows.append({"sample_id": i, "image": seen, "size": image.shape[:2]})
         return rows
 

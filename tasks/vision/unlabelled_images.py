@@ -1,7 +1,6 @@
 """What tasks share that learn from images without labels: how the images are found and read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.base import Bindable, Examples
@@ -10,8 +9,6 @@ from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.vision import image_classification
-from tasks.vision.augment_args import AugmentArgs
-from tasks.vision.image_args import ImageArgs
 from tasks.vision.image_classification import ImageClassification
 
 if TYPE_CHECKING:
@@ -101,16 +98,7 @@ class UnlabelledImages(Bindable):
 
     @property
     def _images(self) -> ImageClassification:
-        args = image_classification.Args(
-            **{
-                one.name: getattr(self.args, one.name)
-                for part in (AugmentArgs, ImageArgs)
-                for one in fields(part)
-            }
-        )
-        return ImageClassification(
-            args, (), "single_label_classification", (), self.size, self.mean, self.std
-        )
+        return image_classification.reader(self.args, self.size, self.mean, self.std)
 
     def flips(self) -> Literal["on", "off"]:
         """Return whether images are mirrored: only where that is asked for, since without labels

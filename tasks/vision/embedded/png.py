@@ -27,6 +27,11 @@ def encode(
     if palette is not None:
         chunks.append((b"PLTE", bytes(channel for colour in palette for channel in colour)))
     chunks += [(b"IDAT", zlib.compress(rows, 0)), (b"IEND", b"")]
+    return of_chunks(chunks)
+
+
+def of_chunks(chunks: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Return the file of chunks, each a name of four bytes and its content (PNG, 3rd edition)."""
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(content))
         + name
