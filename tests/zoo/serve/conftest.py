@@ -1,8 +1,7 @@
 """Tiny checkpoints that are served, and a service of three of them, for all tests here."""
 
 import json
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,20 +15,10 @@ SERVED = ("bert_cls", "cnn_cls", "kws_cls")
 
 
 @pytest.fixture(scope="session")
-def checkpoints(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Path]:
+def checkpoints(exported_model: Callable[[str], Path]) -> dict[str, Path]:
     """A tiny checkpoint of texts, one of images, one of sounds, by model; each also as a program
     that starts without torch. They are read, not written."""
-
-    def make(name: str, folder: Path) -> None:
-        made = tiny_models.checkpoint(name, request.getfixturevalue, folder)
-        assert run_cli("zoo", "export", made, "--runtime", "onnx").code == 0
-
-    return {
-        name: shared(tmp_path_factory, f"served-{name}", partial(make, name)) / "run"
-        for name in SERVED
-    }
+    return {name: exported_model(name) for name in SERVED}
 
 
 @pytest.fixture(scope="session")
