@@ -13,13 +13,16 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zoo.model.entry import Entry
 
 ROOT = Path(__file__).resolve().parent.parent
+_curves: dict[int, bytes] = {}
+"""Pictures of training curves that were drawn, by their number of axes."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,12 @@ class Done:
 def run_cli(model: Entry | str, *argv: object) -> Done:
     """Runs a verb in this process; an exception that is no `UserError` passes through.
 
+    The figure of a training's curves is made, but its file is that of the first such figure.
     `model` is an entry, its module ("zoo.nlp.bert_cls"), or "zoo" for `python -m zoo`.
     """
     out, err = io.StringIO(), io.StringIO()
     arguments = [str(argument) for argument in argv]
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _curves_drawn_once():
         try:
             code = _main(model, arguments)
         except SystemExit as stop:  # --help, and flags that are wrong
@@ -52,6 +56,30 @@ def run_cli(model: Entry | str, *argv: object) -> Done:
             sys.__stderr__.write(out.getvalue() + err.getvalue() + traceback.format_exc())
             raise
     return Done(code, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def _curves_drawn_once() -> Iterator[None]:
+    """To draw curves takes longer than the few steps that most tests train for."""
+    from zoo.machine import output_file, plots
+
+    save = plots.save
+
+    def once(figure: Any, path: Path, *rest: Any, **more: Any) -> None:
+        if path.name != "training.png":
+            save(figure, path, *rest, **more)
+        elif drawn := _curves.get(len(figure.axes)):
+            with output_file.replacing(path, "the picture") as file:
+                file.write(drawn)
+        else:
+            save(figure, path, *rest, **more)
+            _curves[len(figure.axes)] = path.read_bytes()
+
+    plots.save = once
+    try:
+        yield
+    finally:
+        plots.save = save
 
 
 def run_process(

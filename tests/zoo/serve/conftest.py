@@ -9,7 +9,6 @@ import pytest
 from tests import tiny_models
 from tests.cli import run_cli
 from tests.serving import Served, serving
-from tests.sharing import shared
 
 SERVED = ("bert_cls", "cnn_cls", "kws_cls")
 
@@ -34,11 +33,8 @@ def service(checkpoints: dict[str, Path]) -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def gpt(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny checkpoint that writes; it is read, not written."""
-
-    def make(folder: Path) -> None:
-        tiny_models.checkpoint("gpt_lm", request.getfixturevalue, folder)
-
-    return shared(tmp_path_factory, "served-gpt", make) / "run"
+    folder = tmp_path_factory.mktemp("served-gpt")
+    return tiny_models.checkpoint("gpt_lm", request.getfixturevalue, folder)
 
 
 @pytest.fixture(scope="session")
