@@ -21,8 +21,10 @@ from typing import Any
 from zoo.model.entry import Entry
 
 ROOT = Path(__file__).resolve().parent.parent
-_curves: dict[int, bytes] = {}
-"""Pictures of training curves that were drawn, by their number of axes."""
+PICTURES = ("training.png", "confusion_matrix.png", "mistakes.png", "confusions")
+"""What a checkpoint or its card has, up to a dash before its digest."""
+_drawn: dict[tuple[str, int], bytes] = {}
+"""Those that were drawn, by name and number of axes."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,12 @@ class Done:
 def run_cli(model: Entry | str, *argv: object) -> Done:
     """Runs a verb in this process; an exception that is no `UserError` passes through.
 
-    The figure of a training's curves is made, but its file is that of the first such figure.
+    The figures of a checkpoint are made, but their files are those of the first such figures.
     `model` is an entry, its module ("zoo.nlp.bert_cls"), or "zoo" for `python -m zoo`.
     """
     out, err = io.StringIO(), io.StringIO()
     arguments = [str(argument) for argument in argv]
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _curves_drawn_once():
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), drawn_once():
         try:
             code = _main(model, arguments)
         except SystemExit as stop:  # --help, and flags that are wrong
@@ -59,21 +61,22 @@ def run_cli(model: Entry | str, *argv: object) -> Done:
 
 
 @contextlib.contextmanager
-def _curves_drawn_once() -> Iterator[None]:
-    """To draw curves takes longer than the few steps that most tests train for."""
+def drawn_once() -> Iterator[None]:
+    """Make the figures of a checkpoint, but draw only the first of a kind: to draw one takes longer
+    than the few steps that most checkpoints are trained for."""
     from zoo.machine import output_file, plots
 
     save = plots.save
 
     def once(figure: Any, path: Path, *rest: Any, **more: Any) -> None:
-        if path.name != "training.png":
-            save(figure, path, *rest, **more)
-        elif drawn := _curves.get(len(figure.axes)):
+        key = path.name.partition("-")[0], len(figure.axes)
+        if drawn := _drawn.get(key):
             with output_file.replacing(path, "the picture") as file:
                 file.write(drawn)
         else:
             save(figure, path, *rest, **more)
-            _curves[len(figure.axes)] = path.read_bytes()
+            if key[0] in PICTURES:
+                _drawn[key] = path.read_bytes()
 
     plots.save = once
     try:
