@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,15 +57,24 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
-def pytest_collection(session: pytest.Session) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Has each worker begin with other files, as all workers collect all tests.
 
     Two thirds of the time for a file go into its compilation, with assertions rewritten. So each
     worker compiles a part, and finds the bytecode of the others' parts when it comes to them.
     """
-    gc.disable()  # modules stay, and looking through them takes a tenth of the time
-    if session.config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
-        return
+    gc.disable()  # what is imported stays, and looking through it takes a tenth of the time
+    try:
+        if session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+            _import_own_part()
+        return (yield)
+    finally:
+        gc.freeze()  # later collections leave it out, which takes seconds each
+        gc.enable()
+
+
+def _import_own_part() -> None:
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     files = sorted((ROOT / "tests").rglob("test_*.py"))
@@ -73,12 +82,6 @@ def pytest_collection(session: pytest.Session) -> None:
         # what cannot be imported, or skips itself, is told of when it is collected
         with contextlib.suppress(Exception, pytest.skip.Exception):
             importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
-
-
-def pytest_collection_finish() -> None:
-    """Leaves what was imported out of later collections of garbage."""
-    gc.freeze()
-    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
