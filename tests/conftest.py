@@ -41,8 +41,11 @@ os.environ.update(
 )
 
 
-# how long an example takes is no property of it: machines are shared
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# how long an example takes is no property of it: machines are shared; each run draws other examples,
+# so half as many as hypothesis' own default do
+settings.register_profile(
+    "untimed", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("untimed")
 
 

@@ -5,6 +5,7 @@ Nothing here imports torch.
 """
 
 import dataclasses
+import functools
 import importlib
 import numbers
 import os
@@ -35,15 +36,21 @@ READS: dict[Any, str] = {
 """What a setting of a type wants."""
 
 
+@functools.cache
+def joined(name: str, *parts: tuple[str, type]) -> Any:
+    """Return the dataclass of a verb's settings in their parts: field by field, a dataclass each.
+
+    The same parts give the same class, as the parser keeps what it has found out about a class.
+    """
+    return dataclasses.make_dataclass(name, parts, frozen=True)
+
+
 def of_training(entry: Entry, verb: str = "finetune") -> tuple[type, Any]:
     """Return the dataclass of a model's training settings, in its parts `options`, `data`, `task`
     and `train`, and its default: the model's recipe."""
     task_args = importlib.import_module(entry.task).Args
-    kind = dataclasses.make_dataclass(
-        verb.capitalize(),
-        [("options", entry.options), ("data", DataArgs), ("task", task_args), ("train", TrainArgs)],
-        frozen=True,
-    )
+    parts = (("options", entry.options), ("data", DataArgs), ("task", task_args))
+    kind = joined(verb.capitalize(), *parts, ("train", TrainArgs))
     goes_on = verb == "finetune" and "pretrain" in entry.verbs
     recipe = {**entry.recipe, **(entry.finetune_recipe if goes_on else {})}
     return kind, kind(

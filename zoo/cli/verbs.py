@@ -4,7 +4,6 @@ Flags are the fields of frozen dataclasses, flat, with - or _ alike. `--config F
 defaults; flags win. Nothing here imports torch: a verb does, once its arguments are read.
 """
 
-import dataclasses
 import importlib
 import sys
 from collections.abc import Callable, Sequence
@@ -91,7 +90,7 @@ def _evaluate(entry: Entry, arguments: Sequence[str]) -> int:
 
     from zoo.cli.args import EvaluateArgs
 
-    kind = dataclasses.make_dataclass("Evaluate", [("common", EvaluateArgs)], frozen=True)
+    kind = settings.joined("Evaluate", ("common", EvaluateArgs))
     args = parse(entry, "evaluate", arguments, kind(EvaluateArgs(tyro.MISSING)), kind)
     places.check_cache()
     from zoo.predict.evaluate import evaluate_checkpoint
@@ -106,9 +105,7 @@ def _predict(entry: Entry, arguments: Sequence[str]) -> int:
     from zoo.cli.args import PredictArgs
 
     inputs = importlib.import_module(entry.task).Inputs
-    kind = dataclasses.make_dataclass(
-        "Predict", [("inputs", inputs), ("common", PredictArgs)], frozen=True
-    )
+    kind = settings.joined("Predict", ("inputs", inputs), ("common", PredictArgs))
     default = kind(inputs(), PredictArgs(tyro.MISSING))
     args = parse(entry, "predict", arguments, default, kind)
     places.check_file("--output", args.common.output)
@@ -125,7 +122,7 @@ def _export(entry: Entry, arguments: Sequence[str]) -> int:
 
     from zoo.cli.args import ExportArgs
 
-    kind = dataclasses.make_dataclass("Export", [("common", ExportArgs)], frozen=True)
+    kind = settings.joined("Export", ("common", ExportArgs))
     default = kind(ExportArgs(tyro.MISSING, tyro.MISSING))
     args = parse(entry, "export", arguments, default, kind)
     from zoo.deploy.export import export_checkpoint
@@ -141,7 +138,7 @@ def _quantize(entry: Entry, arguments: Sequence[str]) -> int:
 
     from zoo.cli.args import QuantizeArgs
 
-    kind = dataclasses.make_dataclass("Quantize", [("common", QuantizeArgs)], frozen=True)
+    kind = settings.joined("Quantize", ("common", QuantizeArgs))
     args = parse(entry, "quantize", arguments, kind(QuantizeArgs(tyro.MISSING)), kind)
     from zoo.quantization.quantize import quantize
 
@@ -167,7 +164,7 @@ def _prune(entry: Entry, arguments: Sequence[str]) -> int:
 
     from zoo.cli.args import PruneArgs
 
-    kind = dataclasses.make_dataclass("Prune", [("common", PruneArgs)], frozen=True)
+    kind = settings.joined("Prune", ("common", PruneArgs))
     args = parse(entry, "prune", arguments, kind(PruneArgs(tyro.MISSING)), kind)
     places.check_cache()
     from zoo.machine.signals import Stopped

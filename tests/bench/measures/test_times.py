@@ -10,7 +10,8 @@ from tests.bench.jobs import job
 from zoo.measure.preloaded import Preloader
 
 
-def test_throughput_of_a_sleep() -> None:
+def test_throughput_of_a_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throughput, "BLOCK_S", 0.1)
     values = throughput.measure(job("sleep", seconds=0.02)).values
     assert values["samples"].value == pytest.approx(4 / 0.02, rel=0.1)
     assert values["tokens"].value == pytest.approx(10 / 0.02, rel=0.1)

@@ -375,7 +375,7 @@ label_lists = st.integers(1, 4).flatmap(
 shares = st.sampled_from([0.05, 0.1, 0.15, 0.2, 0.25, 0.3])
 
 
-@settings(max_examples=120)
+@settings(max_examples=50)
 @given(
     labels=label_lists, validation=shares, test=shares, seed=st.integers(0, 9), text=st.booleans()
 )

@@ -53,7 +53,7 @@ def theirs(name, predictions, references, **kwargs):
 
 @pytest.mark.parametrize("average", AVERAGES)
 @pytest.mark.parametrize("name", SCORES)
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(pairs=pairs, labels=labels_or_none)
 def test_single_label_scores_are_scikit_learns(name, average, pairs, labels):
     predictions, references = map(list, zip(*pairs, strict=True))
@@ -65,7 +65,7 @@ def test_single_label_scores_are_scikit_learns(name, average, pairs, labels):
 
 @pytest.mark.parametrize("average", AVERAGES)
 @pytest.mark.parametrize("name", SCORES)
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 12), columns=st.integers(2, 9))
 def test_multi_label_scores_are_scikit_learns(name, average, seed, n, columns):
     rng = np.random.default_rng(seed)
@@ -83,7 +83,7 @@ def test_multi_label_scores_are_scikit_learns(name, average, seed, n, columns):
 
 
 @pytest.mark.parametrize("name", SCORES)
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     values=st.tuples(st.integers(-3, 3), st.integers(-3, 3)),
     bits=st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=12),
@@ -100,7 +100,7 @@ def test_binary_scores_are_scikit_learns_errors_included(name, values, bits, pos
         assert ours(name, predictions, references, pos_label=pos_label) == pytest.approx(want)
 
 
-@settings(max_examples=100)
+@settings(max_examples=20)
 @given(pairs=pairs)
 def test_matthews_and_confusion_are_scikit_learns(pairs):
     predictions, references = (np.array(side) for side in zip(*pairs, strict=True))
@@ -124,7 +124,7 @@ def test_matthews_does_not_overflow_on_many_samples():
     assert float(arithmetic.matthews_correlation(counts)) == pytest.approx(float(want), rel=1e-12)
 
 
-@settings(max_examples=100)
+@settings(max_examples=20)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(3, 40),

@@ -109,18 +109,17 @@ def _lines(path: str, *words: str) -> list[str]:
 def test_bash_completes(checkpoint: Path, path: str) -> None:
     """In a real bash."""
 
-    def tab(*words: str) -> list[str]:
+    def tab(*words: str) -> str:
         typed = " ".join(f"'{word}'" for word in ("zoo", *words))
-        script = (
-            'eval "$(zoo completion bash)"\n'
+        return (
             f"COMP_WORDS=({typed}); COMP_CWORD={len(words)}; _zoo\n"
-            'for one in "${COMPREPLY[@]}"; do printf "%s\\n" "$one"; done'
+            'for one in "${COMPREPLY[@]}"; do printf "%s\\n" "$one"; done; echo --'
         )
-        return _lines(path, "bash", "--norc", "-c", script)
 
-    assert tab("finetune", "cnn") == ["cnn_cls"]
-    assert tab("predict", "") == [r"runs/my\ photos"]
-    assert tab("finetune", "bert_cls", "--data", "") == []
+    tabs = (tab("finetune", "cnn"), tab("predict", ""), tab("finetune", "bert_cls", "--data", ""))
+    script = "\n".join(('eval "$(zoo completion bash)"', *tabs))
+    found = _lines(path, "bash", "--norc", "-c", script)
+    assert found == ["cnn_cls", "--", r"runs/my\ photos", "--", "--"]
 
 
 @pytest.mark.skipif(shutil.which("fish") is None, reason="no fish")

@@ -37,7 +37,7 @@ facts = st.builds(
 some = st.lists(facts, min_size=1, max_size=3)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     before=st.lists(facts, min_size=1, max_size=3), after=st.lists(facts, min_size=1, max_size=3)
 )
