@@ -203,19 +203,26 @@ def normalised(
         std: the standard deviations of the three channels.
     """
     height, width, _ = images[0].shape
+    kinds = {image.shape[2] for image in images}
     # grey images stay one channel as long as that saves work
-    grey = all(image.shape[2] == 1 for image in images) and len({*mean}) == len({*std}) == 1
+    grey = kinds == {1} and len({*mean}) == len({*std}) == 1
     channels = 1 if grey else 3
-    made = np.empty((len(images), height, width, channels), np.float32)
-    if all(image.shape[2] == channels for image in images):
-        np.concatenate(images, out=made.reshape(-1, width, channels))  # no loop over small images
+    made: npt.NDArray[np.float32]
+    if kinds == {channels}:  # first together, then to floats: many small ones would take longer
+        made = np.concatenate(images).astype(np.float32)
     else:
+        made = np.empty((len(images), height, width, channels), np.float32)
         for place, image in zip(made, images, strict=True):
             place[...] = image
-    rows = made.reshape(-1, width * channels)  # long rows: numpy is slow where the last axis is 3
-    rows /= np.float32(255)
-    rows -= np.tile(np.asarray(mean[:channels], np.float32), width)
-    rows /= np.tile(np.asarray(std[:channels], np.float32), width)
+    made /= np.float32(255)
+    if grey:
+        made -= np.float32(mean[0])
+        made /= np.float32(std[0])
+    else:
+        rows = made.reshape(-1, width * 3)  # long rows: numpy is slow where the last axis is 3
+        rows -= np.tile(np.asarray(mean, np.float32), width)
+        rows /= np.tile(np.asarray(std, np.float32), width)
+    made = made.reshape(len(images), height, width, channels)
     if grey and colours == 3:
         made = np.repeat(made, 3, axis=3)
     found = made.transpose(0, 3, 1, 2)
