@@ -94,9 +94,12 @@ class _Objects:
     @classmethod
     def of(cls, samples: Sequence[Pictured]) -> "_Objects":
         """Return the objects of these images."""
-        counts = [len(sample.boxes) for sample in samples]
-        parts = ([getattr(one, name) for one in samples] for name in ("boxes", "labels", "crowd"))
-        return cls(*map(np.concatenate, parts), np.repeat(np.arange(len(samples)), counts))
+        return cls(
+            np.concatenate([one.boxes for one in samples]),
+            np.concatenate([one.labels for one in samples]),
+            np.concatenate([one.crowd for one in samples]),
+            np.repeat(np.arange(len(samples)), [len(one.boxes) for one in samples]),
+        )
 
     def where(self, kept: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "_Objects":
         """Return the objects of a mask [n], or at these places."""
@@ -149,7 +152,8 @@ def place_boxes(
         windows = np.array([[0.0, 0.0, width, height]])
     (xx, xy, x), (yx, yy, y) = places.transpose(1, 2, 0)[..., None]  # each [n, 1]
     # not by `@`: its rounding may depend on how many are computed together
-    from_x, from_y = boxes[:, [0, 2, 2, 0]] - width / 2 - x, boxes[:, [1, 1, 3, 3]] - height / 2 - y
+    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].astype(np.float64)
+    from_x, from_y = corners[:, ::2] - width / 2 - x, corners[:, 1::2] - height / 2 - y
     area = xx * yy - xy * yx
     to_x = (yy * from_x - xy * from_y) / area + width / 2  # [n, 4 corners]
     to_y = (xx * from_y - yx * from_x) / area + height / 2

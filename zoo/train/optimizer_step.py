@@ -109,7 +109,7 @@ class OptimizerStep:
         total = loss.sum if weight == 1 else loss.sum * weight
         if self.scaler is not None:
             total = total * self.scaler.scale
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         for hook in self.hooks:
             hook.after_backward()
         self._names = list(loss.logs)
