@@ -190,26 +190,30 @@ def luma(images: Any) -> Any:
 
 
 def normalised(
-    images: Sequence[Pixels], mean: Sequence[float], std: Sequence[float], colours: int = 3
+    images: Sequence[Pixels] | Pixels, mean: Sequence[float], std: Sequence[float], colours: int = 3
 ) -> npt.NDArray[np.float32]:
     """Images as a network takes them: scaled to 0..1, less the mean and over the deviation of each
     channel; float32 [images, colours, height, width], channels last in memory, to the bits that
     torch computes.
 
     Args:
-        images: uint8 [height, width, 1 or 3] of one size.
+        images: uint8 [height, width, 1 or 3] of one size, or one array of them all.
         colours: 3: grey images become colour; 1: colours become brightness.
         mean: of the three channels.
         std: the standard deviations of the three channels.
     """
     height, width, _ = images[0].shape
-    kinds = {image.shape[2] for image in images}
+    if isinstance(images, np.ndarray):
+        kinds = {images.shape[3]}
+    else:
+        kinds = {image.shape[2] for image in images}
     # grey images stay one channel as long as that saves work
     grey = kinds == {1} and len({*mean}) == len({*std}) == 1
     channels = 1 if grey else 3
     made: npt.NDArray[np.float32]
     if kinds == {channels}:  # first together, then to floats: many small ones would take longer
-        made = np.concatenate(images).astype(np.float32)
+        whole = images if isinstance(images, np.ndarray) else np.concatenate(images)
+        made = whole.astype(np.float32)
     else:
         made = np.empty((len(images), height, width, channels), np.float32)
         for place, image in zip(made, images, strict=True):
