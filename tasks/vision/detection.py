@@ -5,6 +5,10 @@ and not the networks: one that predicts at points says so by the `strides` of it
 as transformers' processors say how the outputs of their detectors are read. So the loss is computed
 from outputs and targets alone, and an exported program has one, too. It is a sum over the points
 that learn a box and their count, and so an optimizer step is the same however it is cut.
+
+Boxes are in pixels of an image as it is shown, turned as its EXIF data say: those that are read,
+predicted and drawn. OpenCV, and so Ultralytics, reads images so too; torchvision's `CocoDetection`
+leaves them as they are stored.
 """
 
 from collections.abc import Callable, Mapping, Sequence
