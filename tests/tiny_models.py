@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests import tiny_pairs, tiny_speech
+from tests import tiny_detectors, tiny_pairs, tiny_speech
 from tests.cli import run_cli
 
 SHORT: tuple[object, ...] = ("--report_to", "none", "--max_steps", 2, "--dtype", "fp32")
@@ -75,6 +75,10 @@ def _fcos(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("boxed_images"), *shape
 
 
+def _detr(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--data", fixture("boxed_images"), *tiny_detectors.SHAPE
+
+
 def _vae(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("images"), "--widths", 8, 16, "--latent_size", 4
 
@@ -132,6 +136,7 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
     "resnet_cls": ("zoo.vision.resnet_cls", _resnet),
     "vit_cls": ("zoo.vision.vit_cls", _vit),
     "fcos_det": ("zoo.vision.fcos_det", _fcos),
+    "detr_det": ("zoo.vision.detr_det", _detr),
     "mae": ("zoo.vision.mae", _mae),
     "vae": ("zoo.vision.vae", _vae),
     "ddpm": ("zoo.vision.ddpm", _ddpm),
