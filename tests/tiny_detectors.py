@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 SHAPE: tuple[object, ...] = ("--widths", 8, 8, 8, 8, "--hidden_size", 16, "--decoder_layers", 2)
-SHAPE += ("--num_queries", 10, "--image_size", 64)
-"""The shape of a tiny detr_det for `boxed_images`."""
+SHAPE += ("--num_queries", 84, "--image_size", 64)
+"""The shape of a tiny detr_det for `boxed_images`: as many queries as points, so that no rounding
+decides which points are queries."""
 
 _RESNET = {"embedding_size": 8, "hidden_sizes": [8] * 4, "depths": [1] * 4, "layer_type": "basic"}
 _STAGES = ["stage2", "stage3", "stage4"]

@@ -356,15 +356,15 @@ class Detection(ReadsImages, Bindable):
         assert self.queries is not None
         height, width = batch.inputs["pixel_values"].shape[2:]
         size = outputs["logits"].new_tensor([width, height])
-        true = (batch.targets[name] for name in ("boxes", "labels", "crowd"))
-        targets = set_prediction.SetTargets.of(*true, size)
+        boxes, labels, crowd = (batch.targets[name] for name in ("boxes", "labels", "crowd"))
+        targets = set_prediction.SetTargets.of(boxes, labels, crowd, size)
         last = set_prediction.losses(outputs, targets, self.queries, size)
         parts = dict(zip(("class_loss", "box_loss", "giou_loss"), last, strict=True))
         before = zip(*(outputs[name] for name in AUXILIARY if name in outputs), strict=True)
         for layer in before:
             named = dict(zip(AUXILIARY.values(), layer, strict=True))
             more = sum(set_prediction.losses(named, targets, self.queries, size))
-            parts["auxiliary_loss"] = parts.get("auxiliary_loss", 0) + more
+            parts["auxiliary_loss"] = more + parts.get("auxiliary_loss", 0)  # type: ignore[assignment]
         return parts, targets.counts
 
     def predict(

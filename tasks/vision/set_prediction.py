@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from tasks.vision import points
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
     from tasks.base import Outputs
@@ -54,7 +53,9 @@ class SetLoss:
     @classmethod
     def of_record(cls, recorded: Mapping[str, Any]) -> "SetLoss":
         """Return the one that `dataclasses.asdict` made a JSON object of."""
-        rows = {name: tuple(x) if isinstance(x, list) else x for name, x in recorded.items()}
+        rows: dict[str, Any] = {
+            n: tuple(x) if isinstance(x, list) else x for n, x in recorded.items()
+        }
         return cls(**rows)
 
 

@@ -253,7 +253,7 @@ def reorder(model: Any, rows: list[int]) -> None:
 @torch.no_grad()
 def draw(model: Any, names: Collection[str]) -> None:
     """Draw weights anew, in place, as transformers draws those that a folder lacks, from torch's
-    global random state; whole modules, each by its own rule and by those of the modules it is in."""
+    global random state; whole modules, each by its own rule and those of the modules around it."""
     modules = {name.rpartition(".")[0] for name in names}
     for name in sorted(modules):
         module = model.get_submodule(name)

@@ -1,8 +1,8 @@
 """Detectors of transformers, restricted to what the task of detection reads of them.
 
 They give states and proposals as well, which no program needs, and the boxes of their inner layers
-only to the loss of transformers. Here a model gives `logits` and `pred_boxes`, and in training, where
-its configuration has `auxiliary_loss`, those of the layers before the last.
+only to the loss of transformers. Here a model gives `logits` and `pred_boxes`, and in training,
+where its configuration has `auxiliary_loss`, those of the layers before the last.
 """
 
 import sys
@@ -54,7 +54,7 @@ class _BoxesAlone:
         model, config = self.model, self.model.config
         inner = model.training and config.auxiliary_loss and config.model_type not in WITHOUT
         # any labels make a model compute the boxes of its inner layers, and call `loss_function`
-        more = {"labels": []} if inner else {}
+        more: dict[str, Any] = {"labels": []} if inner else {}
         found = type(model).forward(model, pixel_values, **kwargs, **more)
         output = SetOutput(logits=found.logits, pred_boxes=found.pred_boxes)
         if inner:

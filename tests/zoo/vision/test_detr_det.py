@@ -50,15 +50,20 @@ def pipeline_and_ours(folder: Path, file: str) -> tuple[list[Any], dict[str, Any
 
 
 def check_same(folder: Path, file: Path) -> None:
+    """All that transformers finds in an image of 32 x 24 pixels is found; the scores of untrained
+    queries are nearly equal, and so their order says nothing."""
     theirs, ours = pipeline_and_ours(folder, str(file))
-    n = len(theirs)
-    assert n == 10 and len(ours["labels"]) >= n
-    assert [one["score"] for one in theirs] == pytest.approx(ours["scores"][:n], abs=1e-3)
-    assert [one["label"] for one in theirs] == ours["labels"][:n]
-    for box, other in zip(ours["boxes"], theirs, strict=False):
-        # theirs are cut to whole pixels, and not at the sides of the image (32 x 24)
-        found = np.clip([*other["box"].values()], 0, [32, 24, 32, 24])
-        assert found == pytest.approx(box, abs=1.2)
+    assert len(theirs) in (10, 20, 84) and len(ours["labels"]) >= len(theirs)
+    corners = np.array([[*one["box"].values()] for one in theirs])
+    # theirs are cut to whole pixels, and not at the sides of the image
+    corners = np.clip(corners, 0, [32, 24, 32, 24])
+    distance = np.abs(corners[:, None] - np.array(ours["boxes"])[None]).max(-1)
+    scores = np.array([one["score"] for one in theirs])
+    apart = np.abs(scores[:, None] - np.array(ours["scores"])[None])
+    labels = np.array([one["label"] for one in theirs])
+    same = labels[:, None] == np.array(ours["labels"])[None]
+    assert (same & (apart < 1e-3) & (distance < 1.2)).any(1).all()
+    assert scores == pytest.approx(ours["scores"][: len(theirs)], abs=1e-3)
 
 
 def test_plain_transformers_finds_the_same(trained: Path, boxed_images: Path) -> None:
@@ -128,8 +133,8 @@ def test_inner_layers_learn_too(trained: Path) -> None:
     model = zoo.load(trained, device="cpu").model
     assert set(model(torch.zeros(1, 3, 64, 64)).keys()) == {"logits", "pred_boxes"}
     found = model.train()(torch.zeros(2, 3, 64, 64))
-    assert found.auxiliary_logits.shape == (2, 2, 10, 2)
-    assert found.auxiliary_boxes.shape == (2, 2, 10, 4)
+    assert found.auxiliary_logits.shape == (2, 2, 84, 2)
+    assert found.auxiliary_boxes.shape == (2, 2, 84, 4)
     found.auxiliary_logits.sum().backward()
     assert model.model.enc_score_head.weight.grad.abs().sum() > 0
 
@@ -150,8 +155,6 @@ def test_other_classes_begin_unlikely(trained: Path, boxed_images: Path, tmp_pat
     assert set(model.labels) == {"方", "圆"}
     bias = model.model.model.decoder.class_embed[0].bias
     assert bias.tolist() == pytest.approx([-0.6931] * 2, abs=1e-3)  # a third, of two classes
-    done = finetune(tmp_path / "again", "--model", trained, "--data", boxed_images)
-    assert "all weights are kept, the head's too" in done.err
 
 
 @pytest.mark.parametrize("tune", ["head", "lora"])
@@ -160,7 +163,8 @@ def test_part_of_it_is_trained(
     tune: str, trained: Path, boxed_images: Path, tmp_path: Path
 ) -> None:
     words = ("--model", trained, "--data", boxed_images, "--tune", tune)
-    finetune(tmp_path / "run", *words, "--learning_rate", 1e-2)
+    done = finetune(tmp_path / "run", *words, "--learning_rate", 1e-2)
+    assert "all weights are kept, the head's too" in done.err
     before, after = (load_file(f / "model.safetensors") for f in (trained, tmp_path / "run"))
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert any("class_embed" in name for name in moved)
@@ -198,6 +202,7 @@ def test_weights_of_another_kind(boxed_images: Path, tmp_path: Path) -> None:
     assert len(done.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_it_is_exported_with_proof(trained: Path, boxed_images: Path) -> None:
     done = run_cli(ENTRY, "export", trained, "--runtime", "onnx")
     assert done.code == 0, done.err
