@@ -85,6 +85,26 @@ class PretrainedDetector(Network):
         plain = _processor_of_weights(found.folder, options.model, task.args, asked)
         return _of_kind(plain, config)
 
+    def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> dict[str, Any]:
+        """Return what the weights have, by the names of options (`Network.options_of_weights`)."""
+        if options.model == pretrained.NEW:
+            return {}
+        config = load_config(pretrained.find(options.model, entry.presets).folder)
+        names = {"hidden_size": ("hidden_size",), "decoder_layers": ("decoder_layers",)}
+        names |= {"num_queries": ("num_queries", "num_detection_tokens")}
+        found = {
+            name: getattr(config, its)
+            for name, theirs in names.items()
+            for its in theirs
+            if hasattr(config, its)
+        }
+        backbone = getattr(config, "backbone_config", None)
+        if hasattr(backbone, "depths"):
+            found["widths"] = tuple(backbone.hidden_sizes)
+            if len(set(backbone.depths)) == 1:
+                found["depth"] = backbone.depths[0]
+        return found
+
     def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
         """Return the number of pixels in an input."""
         return side_of(processor) ** 2

@@ -2,6 +2,7 @@
 transformers, and gone on with."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import zoo
 from tasks.vision import set_prediction
 from tests import tiny_detectors
 from tests.cli import run_cli
+from tests.finetuning import Run
 from zoo.model.loading import head_names
 from zoo.vision.detr_det import ENTRY
 from zoo.vision.pretrained_detector import KINDS, set_loss_of
@@ -190,6 +192,34 @@ def test_what_makes_no_detector_is_one_line(
     more = SMALL if "label" in str(flags[0]) else ()
     done = run_cli(ENTRY, "finetune", *words, *more)
     assert done.code == 2 and said in done.err.splitlines()[-1], done.err
+
+
+def test_options_that_contradict_the_weights(
+    trained: Path, boxed_images: Path, tmp_path: Path
+) -> None:
+    words = ("--data", boxed_images, "--model", trained, "--output_dir", tmp_path / "run", *SHORT)
+    for flags, said in ((("--num_queries", 9), "has 84"), (("--widths", 8, 8, 8, 16), "8 8 8 8")):
+        done = run_cli(ENTRY, "finetune", *words, *flags)
+        assert done.code == 2 and said in done.err.splitlines()[-1], done.err
+
+
+@pytest.mark.slow  # trains five times
+def test_cuts_and_resume_are_the_same_step(boxed_images: Path, tmp_path: Path) -> None:
+    """Of a YOLOS, which has no batch norm."""
+    weights = tiny_detectors.weights("yolos", tmp_path / "weights")
+    words = ("--model", weights, "--data", boxed_images, "--max_steps", 4, "--logging_steps", 1)
+    words += ("--save_steps", 2, "--save_total_limit", 9, "--learning_rate", 1e-3)
+    whole = Run(tmp_path / "whole", finetune(tmp_path / "whole", *words))
+    cut = finetune(tmp_path / "cut", *words, "--token_budget", 3 * 64**2)
+    assert Run(tmp_path / "cut", cut).losses == pytest.approx(whole.losses, rel=1e-4)
+    again = tmp_path / "again"
+    shutil.copytree(whole.folder, again)
+    shutil.rmtree(again / "state" / "step-00000004")
+    done = finetune(again, *words, "--resume")
+    assert "going on at step 2" in done.err
+    assert Run(again, done).losses == whole.losses
+    before, after = whole.weights(), Run(again).weights()
+    assert all(torch.equal(x, after[name]) for name, x in before.items())
 
 
 def test_weights_of_another_kind(boxed_images: Path, tmp_path: Path) -> None:
