@@ -240,7 +240,11 @@ class Detection(ReadsImages, Bindable):
         from tasks.vision import box_preflight
 
         stride = min(self.strides, default=0)
-        return box_preflight.check(examples.splits, features, stride, self.size, self.args)
+        queries, config = 0, getattr(model, "config", None)
+        if self.queries is not None:  # of transformers' detectors, and of YOLOS
+            names = "num_queries", "num_detection_tokens"
+            queries = max(getattr(config, name, None) or 0 for name in names)
+        return box_preflight.check(examples.splits, features, stride, self.size, self.args, queries)
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, or from whatever

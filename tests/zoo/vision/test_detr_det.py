@@ -86,6 +86,7 @@ def test_weights_are_gone_on_with(kind: str, boxed_images: Path, tmp_path: Path)
     weights = tiny_detectors.weights(kind, tmp_path / "weights")
     words = ("--model", weights, "--data", boxed_images, "--learning_rate", 0)
     done = finetune(tmp_path / "run", *words)
+    assert "images have more things than" not in done.err
     assert "its head is drawn anew, for " in done.err
     assert "sees squares of 64 here (--image_size)" in done.err
     before, after = (
@@ -220,6 +221,13 @@ def test_cuts_and_resume_are_the_same_step(boxed_images: Path, tmp_path: Path) -
     assert Run(again, done).losses == whole.losses
     before, after = whole.weights(), Run(again).weights()
     assert all(torch.equal(x, after[name]) for name, x in before.items())
+
+
+def test_more_things_than_queries_are_told(boxed_images: Path, tmp_path: Path) -> None:
+    words = ("--data", boxed_images, *SMALL[:-4], "--num_queries", 1, "--image_size", 64)
+    done = finetune(tmp_path / "run", *words)
+    said = "of 16 images have more things than the model has queries, 1, and the rest of them"
+    assert said in done.err
 
 
 def test_weights_of_another_kind(boxed_images: Path, tmp_path: Path) -> None:
