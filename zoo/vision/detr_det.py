@@ -8,9 +8,8 @@ AutoModelForObjectDetection takes, these can be gone on with: RT-DETR and its se
 Transformer (Smock et al. 2022) and YOLOS (Fang et al. 2021).
 
 Queries learn as `tasks.vision.set_prediction` says, those of inner layers too where the weights'
-configuration has `auxiliary_loss`; without the denoising queries of RT-DETR, whose noise transformers
-draws from a stream and not from the sample. Checkpoints are transformers' own, and so are their boxes.
-Images are stretched to squares.
+configuration has `auxiliary_loss`, but without the denoising of RT-DETR, whose noise transformers
+draws from a stream and not from the sample. Images are stretched to squares.
 
 It has run with small random weights only: the pretrained ones have not been at hand.
 """
