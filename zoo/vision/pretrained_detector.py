@@ -90,15 +90,11 @@ class PretrainedDetector(Network):
         if options.model == pretrained.NEW:
             return {}
         config = load_config(pretrained.find(options.model, entry.presets).folder)
-        names = {"hidden_size": ("hidden_size",), "decoder_layers": ("decoder_layers",)}
-        names |= {"num_queries": ("num_queries", "num_detection_tokens")}
-        found = {
-            name: getattr(config, its)
-            for name, theirs in names.items()
-            for its in theirs
-            if hasattr(config, its)
-        }
-        backbone = getattr(config, "backbone_config", None)
+        names = ("hidden_size", "decoder_layers", "num_queries")
+        found = {name: getattr(config, name) for name in names if hasattr(config, name)}
+        if hasattr(config, "num_detection_tokens"):  # as YOLOS calls its queries
+            found["num_queries"] = config.num_detection_tokens
+        backbone: Any = getattr(config, "backbone_config", None)
         if hasattr(backbone, "depths"):
             found["widths"] = tuple(backbone.hidden_sizes)
             if len(set(backbone.depths)) == 1:
