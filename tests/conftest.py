@@ -41,8 +41,8 @@ os.environ.update(
 )
 
 
-# how long an example takes is no property of it: machines are shared; each run draws other examples,
-# so half as many as hypothesis' own default do
+# how long an example takes is no property of it: machines are shared; and half as many
+# as by default do, as each run draws others
 settings.register_profile(
     "untimed", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
