@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.cli import run_cli, run_program
+from tests.exports.writing import Artifact, Timed, predicted
 from tests.tiny_pairs import SHAPE
 from zoo import runtimes
 from zoo.deploy import generation_proof, golden
@@ -23,13 +24,11 @@ from zoo.generation.decoding import Decoding
 from zoo.generation.generate import sequences
 from zoo.generation.network import NetworkTargetWriter
 from zoo.generation.session import Session
-from zoo.measure import Estimate, Interval
 from zoo.quantization import quantize
 from zoo.runtimes import artifacts, onnx_generation
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.encoder_decoder_export import encoder_decoder_stages
 from zoo.runtimes.onnx_generation import OnnxEncoderDecoder
-from zoo.runtimes.signature import Signature
 from zoo.serve import worker
 from zoo.serve.model import BatchingModel, Work
 
@@ -68,10 +67,7 @@ def _runner(folder: Path) -> OnnxEncoderDecoder:
 
 
 def _predicted(folder: Path, deployment: str, *flags: object) -> list[str]:
-    words = ("--text", *SOURCES, "--deployment", deployment, "--device", "cpu", *flags)
-    done = run_cli(MODEL, "predict", folder, *words)
-    assert done.code == 0, done.err
-    return done.lines
+    return predicted(MODEL, folder, deployment, "--text", *SOURCES, *flags)
 
 
 def test_what_lies_in_the_folder(exported: Path) -> None:
@@ -216,14 +212,6 @@ def test_it_is_served(exported: Path, deployment: str) -> None:
 # --- weights of few bits
 
 
-class Timed:
-    """A speedup and a time, as the stopwatch gives them."""
-
-    def __init__(self, value: float) -> None:
-        between = Interval(value * 0.9, value * 1.1, 0.99, "made up")
-        self.speedup = self.median = Estimate(value, between, 5)
-
-
 def test_quantized_weights_write_and_are_measured(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,11 +350,7 @@ def test_other_networks(kind: str, tmp_path: Path) -> None:
     stages = encoder_decoder_stages(model, example, None if kind.endswith("t5") else longest)
     recorded = onnx_generation.export(stages, model, tmp_path, None)
 
-    class Artifact:
-        folder, manifest = tmp_path, recorded
-        signature = Signature((), ("logits",), {})
-
-    runner = OnnxEncoderDecoder(Artifact(), Deployment("onnx"), "cpu", 1)  # type: ignore[arg-type]
+    runner = OnnxEncoderDecoder(Artifact(tmp_path, recorded), Deployment("onnx"), "cpu", 1)  # type: ignore[arg-type]
     proof, writer = Proof("onnx"), runner.target_writer()
     assert writer is not None
     generation_proof.prove_sources(proof, writer, source, longest, 30, [])
