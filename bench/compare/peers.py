@@ -119,7 +119,8 @@ def rivals_of(args: PeersArgs) -> Rivals:
         texts = real_texts(original, most)
         return Rivals("transformers.pipeline", "pipeline", texts, allowed)
     if isinstance(task, Generates) and isinstance(task, OfText):
-        options = {"prefix": task.args.source_prefix, "max_length": task.args.max_length}
+        reading: Any = vars(original.task)["args"]
+        options = {"prefix": reading.source_prefix, "max_length": reading.max_length}
         texts = real_texts(original, most)
         return Rivals("transformers.generate", "generate", texts, args.max_other or 0.0, options)
     raise UserError(

@@ -8,19 +8,17 @@ all. It falls as texts become more, so values of as many texts of one length alo
 import re
 from collections import Counter
 from collections.abc import Sequence
+from math import isfinite, sqrt
 from typing import Any
 
 import numpy as np
 
-from tasks.metrics import intervals
-from tasks.metrics.arithmetic import Floats, Ints
-from tasks.metrics.intervals import SEED, MetricEstimate, bootstrap_normal
+from tasks.metrics.arithmetic import Floats
+from tasks.metrics.intervals import MetricEstimate, t_quantile, undefined
 from tasks.metrics.ngram_overlap import ngrams
 
 ORDERS = (1, 2)
 """Words of an n-gram."""
-DRAWS = 200
-"""Resamples of the texts, for the width of an interval."""
 
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """Characters of Chinese and Japanese, which puts no blanks between words."""
@@ -33,44 +31,37 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-def estimates(
-    texts: Sequence[str], level: float = 0.95, seed: int = SEED
-) -> tuple[MetricEstimate, ...]:
+def estimates(texts: Sequence[str], level: float = 0.95) -> tuple[MetricEstimate, ...]:
     """Return distinct_1 and distinct_2 of texts; n is the number of the texts.
 
-    The interval is the normal one of the bootstrap over texts (`intervals.bootstrap_normal`): a
-    resample has some texts twice, so its own value is too low, but varies as much. A value is NaN
-    where no text has a word, or a pair of them.
-
-    Args:
-        seed: of the resamples.
+    The interval is that of the jackknife over texts (Efron & Tibshirani 1993, chapter 11) with
+    Student's t: a bootstrap would not do, since a resample has some texts twice, and how many
+    decides how varied it is. A value is NaN where no text has a word, or a pair of them; it has no
+    interval where fewer than two have, or all texts are equally varied.
     """
-    counts = np.ones(len(texts), np.int64)
-    draws = np.concatenate([counts[None], *intervals.resamples(counts, DRAWS, seed)])
     split = [words(text) for text in texts]
-    found = []
-    for order in ORDERS:
-        value, *drawn = _shares([ngrams(text, order) for text in split], draws)
-        spread = np.array([one for one in drawn if np.isfinite(one)])
-        name = f"distinct_{order}"
-        if len(spread) < 2:
-            found.append(intervals.undefined(name, value, len(texts), level))
-            continue
-        found.append(bootstrap_normal(name, value, len(texts), spread, level, 0.0, 1.0))
-    return tuple(found)
+    return tuple(
+        _estimate(f"distinct_{order}", [ngrams(text, order) for text in split], level)
+        for order in ORDERS
+    )
 
 
-def _shares(texts: Sequence[Counter[Any]], draws: Ints) -> Floats:
-    """Return the share of distinct n-grams [draws] in texts, by the n-grams of each, of which each
-    counts so often: int64 [draws, texts]."""
-    numbers: dict[Any, int] = {}
-    kind = np.array([numbers.setdefault(one, len(numbers)) for text in texts for one in text], int)
-    owner = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
-    lengths = np.array([text.total() for text in texts], int)
-    shares = np.full(len(draws), np.nan)
-    for place, counts in enumerate(draws):
-        if total := int(counts @ lengths):
-            there = np.zeros(len(numbers), bool)
-            there[kind[counts[owner] > 0]] = True
-            shares[place] = there.sum() / total
-    return shares
+def _estimate(name: str, texts: Sequence[Counter[Any]], level: float) -> MetricEstimate:
+    """Return the share of distinct n-grams in texts, by the n-grams of each."""
+    n, number_of_texts = len(texts), Counter(one for text in texts for one in text)
+    total, distinct = sum(text.total() for text in texts), len(number_of_texts)
+    value = distinct / total if total else np.nan
+    rest = np.array([total - text.total() for text in texts], float)
+    if n < 2 or not rest.all():
+        return undefined(name, value, n, level)
+    # without a text those n-grams go that no other has
+    own = np.array([sum(number_of_texts[one] == 1 for one in text) for text in texts], float)
+    without: Floats = (distinct - own) / rest
+    error = sqrt((n - 1) * float(np.var(without)))
+    if not isfinite(value) or not error:
+        return undefined(name, value, n, level)
+    half = t_quantile(n - 1, level) * error
+    low, high = max(0.0, value - half), min(1.0, value + half)
+    return MetricEstimate(
+        name=name, value=value, n=n, low=low, high=high, level=level, method="jackknife"
+    )

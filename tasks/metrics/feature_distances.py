@@ -5,7 +5,7 @@ import numpy as np
 
 from tasks.metrics import intervals
 from tasks.metrics.arithmetic import Floats, Ints
-from tasks.metrics.intervals import SEED, MetricEstimate, bootstrap_normal
+from tasks.metrics.intervals import SEED, MetricEstimate
 
 DRAWS = 200
 """Resamples of both sets, for the width of an interval."""
@@ -45,8 +45,8 @@ def estimates(
     kernel = _kernel_distances(images, real, weights, others)
     fid, kid = frechet_distance(images, real), kernel_distance(images, real)
     return [
-        bootstrap_normal("fid", fid, len(images), np.array(frechet), level, least=0.0),
-        bootstrap_normal("kid", kid, len(images), kernel, level),
+        _normal("fid", fid, len(images), np.array(frechet), level, 0.0),
+        _normal("kid", kid, len(images), kernel, level, -np.inf),
     ]
 
 
@@ -141,3 +141,16 @@ def _kernel_sums(
             kernel[places, start + places] = 0
         sums += ((weights[:, rows] @ kernel) * others).sum(1)
     return sums
+
+
+def _normal(
+    name: str, value: float, n: int, draws: Floats, level: float, least: float
+) -> MetricEstimate:
+    """The normal interval of bootstrap draws, cut off at `least`; undefined where all are equal."""
+    half = intervals.t_quantile(len(draws) - 1, level) * float(np.std(draws, ddof=1))
+    if not np.isfinite(value) or not np.isfinite(half) or draws.min() == draws.max():
+        return intervals.undefined(name, value, n, level)
+    low, high = max(least, value - half), value + half
+    return MetricEstimate(
+        name=name, value=value, n=n, low=low, high=high, level=level, method="bootstrap-normal"
+    )

@@ -23,9 +23,9 @@ class MetricEstimate:
     """A metric over a set of samples, with its interval.
 
     `method` names how the interval was made: "wilson", "bootstrap", "bootstrap-normal", "fisher-z",
-    "student-t", or "undefined": then low and high are nan. The value is nan as well where the
-    metric itself is undefined (no samples, a constant input to a correlation, values that are not
-    finite).
+    "student-t", "jackknife", or "undefined": then low and high are nan. The value is nan as well
+    where the metric itself is undefined (no samples, a constant input to a correlation, values that
+    are not finite).
     """
 
     name: str
@@ -132,35 +132,6 @@ def percentile(name: str, value: float, n: int, draws: Floats, level: float) -> 
         high=float(high),
         level=level,
         method="bootstrap",
-    )
-
-
-def bootstrap_normal(
-    name: str,
-    value: float,
-    n: int,
-    draws: Floats,
-    level: float,
-    least: float = -np.inf,
-    most: float = np.inf,
-) -> MetricEstimate:
-    """The normal interval of bootstrap draws [draws] (Efron & Tibshirani 1993, section 13.3), cut
-    off at `least` and `most`: the value and so many of the draws' standard deviations to either
-    side. For what a resample biases, as one has fewer distinct samples.
-
-    Undefined where all draws are equal, as in `percentile`.
-    """
-    half = t_quantile(len(draws) - 1, level) * float(np.std(draws, ddof=1))
-    if not isfinite(value) or not isfinite(half) or draws.min() == draws.max():
-        return undefined(name, value, n, level)
-    return MetricEstimate(
-        name=name,
-        value=value,
-        n=n,
-        low=max(least, value - half),
-        high=min(most, value + half),
-        level=level,
-        method="bootstrap-normal",
     )
 
 

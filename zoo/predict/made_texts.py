@@ -82,7 +82,7 @@ class TextJudge:
         """Return how varied the texts are that the model writes, and the real ones
         (`zoo.predict.judged.Judge`)."""
         found = {MADE: self._written(model, dtype), REAL: self.real}
-        sets = {name: estimates(texts, seed=self.seed) for name, texts in found.items()}
+        sets = {name: estimates(texts) for name, texts in found.items()}
         return JudgedTexts(sets, self.new_tokens, self.seed)
 
     def _written(self, model: "nn.Module", dtype: torch.dtype) -> list[str]:

@@ -40,7 +40,9 @@ def test_what_is_no_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "zoo.json" in error and error.count("\n") == 1
 
 
-@pytest.fixture(scope="module", params=["gpt_lm", "t5_seq2seq"])
+@pytest.fixture(
+    scope="module", params=["gpt_lm", pytest.param("t5_seq2seq", marks=pytest.mark.slow)]
+)
 def writes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny checkpoint that writes; of t5_seq2seq it stands for those with an encoder."""
     name = request.param
@@ -83,6 +85,7 @@ def test_prompts_leave_room_for_what_is_written(
     assert "--new_tokens 63" in error and "at most 62" in error and error.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("writes", ["t5_seq2seq"], indirect=True)
 def test_a_length_is_of_texts_that_go_on(writes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["peers", str(writes), "--new_tokens", "8"]) == 2

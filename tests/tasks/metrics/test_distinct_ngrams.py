@@ -31,13 +31,16 @@ def test_the_interval_is_over_texts() -> None:
         rng = np.random.default_rng(seed)
         return [" ".join(map(str, rng.geometric(0.02, 12))) for _ in range(60)]
 
-    values = np.array([[one.value for one in estimates(drawn(seed))] for seed in range(20)])
+    values = np.array([[one.value for one in estimates(drawn(seed))] for seed in range(40)])
     for place, one in enumerate(estimates(drawn(99))):
-        assert one.low < one.value < one.high and one.method == "bootstrap-normal"
-        deviation = (one.high - one.low) / 2 / 1.97
-        assert 0.5 < deviation / values[:, place].std(ddof=1) < 2
-    assert estimates(drawn(1), seed=5) == estimates(drawn(1), seed=5)
-    assert estimates(drawn(1), seed=5)[0].low != estimates(drawn(1), seed=6)[0].low
+        assert one.low < one.value < one.high and one.method == "jackknife" and one.n == 60
+        deviation = (one.high - one.low) / 2 / 2.0
+        assert 0.6 < deviation / values[:, place].std(ddof=1) < 1.6
+    texts = ["a b c", "a b", "c d c", "b"]
+    without = [[*texts[:i], *texts[i + 1 :]] for i in range(4)]
+    error = np.sqrt(3 * np.var([estimates(some)[0].value for some in without]))
+    [found, _] = estimates(texts)
+    assert found.value - found.low == pytest.approx(3.1824 * error, rel=1e-4), "t of 3"
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["one"], ["the same", "the same"]])

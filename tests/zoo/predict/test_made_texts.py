@@ -41,12 +41,12 @@ def test_texts_are_measured_beside_real_ones(gpt: Path, monkeypatch: pytest.Monk
     """They follow from the seed, and not from the batch."""
     seen: list[list[str]] = []
 
-    def noted(texts: list[str], **more: Any) -> Any:
+    def noted(texts: list[str]) -> Any:
         seen.append(texts)
-        return estimates(texts, **more)
+        return estimates(texts)
 
     monkeypatch.setattr(made_texts, "estimates", noted)
-    flags = ("--samples", 9, "--seed", 3, "--json")
+    flags = ("--samples", 9, "--seed", 3, "--max_eval_samples", 16, "--json")
     found = texts_of(evaluate(gpt, *flags))
     made, real = seen
     assert len(made) == len(set(made)) == len(real) == 9
@@ -56,7 +56,7 @@ def test_texts_are_measured_beside_real_ones(gpt: Path, monkeypatch: pytest.Monk
     assert one["n"] == 9 and one["low"] < one["value"] == estimates(made)[1].value
     assert texts_of(evaluate(gpt, *flags, "--per_device_eval_batch_size", 2)) == found
     assert seen[2] == made
-    assert texts_of(evaluate(gpt, "--samples", 9, "--seed", 4, "--json")) != found
+    assert texts_of(evaluate(gpt, *flags[:2], "--seed", 4, *flags[4:])) != found
     facts = [one for one in evidence.read(gpt) if "distinct_1" in one.name]
     assert [(one.kind, one.label) for one in facts[:2]] == [
         ("metric", None),
@@ -66,7 +66,7 @@ def test_texts_are_measured_beside_real_ones(gpt: Path, monkeypatch: pytest.Monk
 
 
 def test_the_table(gpt: Path) -> None:
-    done = evaluate(gpt, "--samples", 3)
+    done = evaluate(gpt, "--samples", 3, "--max_eval_samples", 9)
     assert done.code == 0, done.err
     assert "distinct_1" in done.out and "real texts" in done.out
 
