@@ -119,14 +119,20 @@ def rivals_of(args: PeersArgs) -> Rivals:
         texts = real_texts(original, most)
         return Rivals("transformers.pipeline", "pipeline", texts, allowed)
     if isinstance(task, Generates) and isinstance(task, OfText):
-        reading: Any = vars(original.task)["args"]
-        options = {"prefix": reading.source_prefix, "max_length": reading.max_length}
-        texts = real_texts(original, most)
-        return Rivals("transformers.generate", "generate", texts, args.max_other or 0.0, options)
+        return _that_answer(args, original, most)
     raise UserError(
         f"{args.checkpoint} is of {task.name}; peers are compared on text classification, and on "
         "texts that are written"
     )
+
+
+def _that_answer(args: PeersArgs, original: ExportSource, most: int) -> Rivals:
+    """Return the rivals of a model that writes one text from another, as long as it was trained to
+    write."""
+    task: Any = original.task
+    options = {"prefix": task.args.source_prefix, "max_length": task.args.max_length}
+    texts = real_texts(original, most)
+    return Rivals("transformers.generate", "generate", texts, args.max_other or 0.0, options)
 
 
 def _that_go_on(args: PeersArgs, original: ExportSource, most: int) -> Rivals:
