@@ -1,6 +1,7 @@
 """Cells of a table: numbers, texts, and those that hold nothing."""
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 NO_NUMBER = NO_VALUE | {"na", "none", "?", "-"}
 """How tables write that a number is not known, in small letters. Among categories these may be
 names: "none" of a garage."""
+DATE = re.compile(
+    r"(\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})([T ].*)?", re.ASCII
+)
+"""A day, perhaps with a time behind it; with re.ASCII only 0 to 9 are digits."""
 
 
 def is_missing(value: Any, number: bool = False) -> bool:
@@ -28,6 +33,11 @@ def is_missing(value: Any, number: bool = False) -> bool:
 def is_number(value: Any) -> bool:
     """Return whether a text is written as a number, with a point and no other signs in it."""
     return isinstance(value, str) and NUMBER.fullmatch(value.strip()) is not None
+
+
+def is_date(value: Any) -> bool:
+    """Return whether a text is a day, as 2026-11-28, 28.11.2026 or 2026年11月28日."""
+    return isinstance(value, str) and DATE.fullmatch(value.strip()) is not None
 
 
 def number_of(value: Any) -> float:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks.errors import UserError
+from zoo.store.pretrained import NEW
 from zoo.train.methods.base import Data, Hook, Method, Named, Saved
 from zoo.train.optim.optimizer import LAYER, depth_of
 
@@ -25,6 +26,18 @@ class Tuning(Method):
         checkpointing."""
         frozen = args.tune not in ("full", "gradual")
         return frozen or args.dropout is not None or args.gradient_checkpointing
+
+    def look(self) -> None:
+        """Check that what stays frozen comes with weights, and is not random (`Method.look`)."""
+        tune, options = self.setup.args.tune, self.setup.job.options
+        anew = "`from_scratch`" if getattr(options, "from_scratch", False) else None
+        if getattr(options, "model", NEW) == NEW:
+            anew = f"`model` {NEW}"
+        if tune in ("head", "lora") and anew:
+            raise UserError(
+                f"`tune` {tune} leaves the network below the head as it is, and with {anew} that is"
+                " random: begin from weights, or take `tune` full"
+            )
 
     def model(self, model: Any, data: Data) -> Any:
         """Return the model frozen or adapted as the flags say (`Method.model`)."""
