@@ -27,6 +27,7 @@ class UnetConfig(PreTrainedConfig):  # type: ignore[misc]
     widths: tuple[int, ...] = (16, 32, 64, 128)  # channels at each scale
     stem_stride: int = 1  # pixels of a side that the first layer takes together
     norm: str = "batch"  # "group": no row depends on the others of its batch
+    residual: bool = False  # the second convolution of a block adds to the first
     hidden_dropout_prob: float = 0.0
     hidden_act: str = "relu"
     initialization: str = "default"
@@ -40,26 +41,36 @@ def _norm(kind: str, channels: int) -> nn.Module:
 
 class UnetBlock(nn.Sequential):
     """Two 3x3 convolutions, each with a norm and an activation; [b, inputs, h, w] to [b, outputs,
-    h, w]."""
+    h, w]. Where it is residual, the second adds to what the first gives, before its activation (He
+    et al. 2015, "Deep Residual Learning", in a U-Net after Zhang et al. 2018, "Road Extraction by
+    Deep Residual U-Net")."""
 
-    def __init__(self, inputs: int, outputs: int, norm: str, hidden_act: str) -> None:
+    def __init__(self, config: UnetConfig, inputs: int, outputs: int) -> None:
         super().__init__(
             nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-            _norm(norm, outputs),
-            activation(hidden_act),
+            _norm(config.norm, outputs),
+            activation(config.hidden_act),
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-            _norm(norm, outputs),
-            activation(hidden_act),
+            _norm(config.norm, outputs),
+            activation(config.hidden_act),
         )
+        self.residual = config.residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features [b, outputs, h, w] of x [b, inputs, h, w]."""
+        first = self[2](self[1](self[0](x)))
+        second = self[4](self[3](first))
+        out: Tensor = self[5](first + second if self.residual else second)
+        return out
 
 
 class UnetUp(nn.Module):
     """Twice the height and width, joined with the features of the way down."""
 
-    def __init__(self, inputs: int, outputs: int, norm: str, hidden_act: str) -> None:
+    def __init__(self, config: UnetConfig, inputs: int, outputs: int) -> None:
         super().__init__()
         self.up = nn.ConvTranspose2d(inputs, outputs, 2, stride=2)
-        self.block = UnetBlock(2 * outputs, outputs, norm, hidden_act)
+        self.block = UnetBlock(config, 2 * outputs, outputs)
 
     def forward(self, x: Tensor, skipped: Tensor) -> Tensor:
         """Return features [b, outputs, 2h, 2w] of x [b, inputs, h, w] and what was skipped [b,
@@ -99,20 +110,19 @@ class UnetModel(UnetPreTrainedModel):
 
     def __init__(self, config: UnetConfig) -> None:
         super().__init__(config)
-        widths, how = config.widths, (config.norm, config.hidden_act)
-        stride = config.stem_stride
+        widths, stride = config.widths, config.stem_stride
         self.stem: nn.Module = nn.Identity()
         inputs = config.num_channels
         if stride > 1:
             self.stem = nn.Conv2d(inputs, widths[0], stride, stride=stride)
             inputs = widths[0]
         self.layers = nn.ModuleList(
-            UnetBlock(before, width, *how)
+            UnetBlock(config, before, width)
             for before, width in zip((inputs, *widths[:-1]), widths, strict=True)
         )
         self.pool = nn.MaxPool2d(2)
         self.up = nn.ModuleList(
-            UnetUp(below, width, *how)
+            UnetUp(config, below, width)
             for width, below in zip(widths[-2::-1], widths[:0:-1], strict=True)
         )
         self.post_init()

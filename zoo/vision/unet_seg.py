@@ -24,13 +24,16 @@ class Options(Bounded):
     image_size: Count | None = None
     """side in pixels that images are resized to, or that of a window of them; by default that of
     the weights, or of the training images"""
-    widths: tuple[Count, ...] = (32, 64, 128)
+    widths: tuple[Count, ...] = (16, 32, 64, 128)
     """channels at each scale; height and width are halved between scales"""
     stem_stride: Annotated[int, Bounds(1, 8)] = 2
     """pixels of a side that the first layer takes together, and the last gives together; 1 as in
     the paper, at four times the cost"""
     norm: Literal["batch", "group"] = "batch"
     """group: no image's result depends on the others of its batch, whatever the cut; slower"""
+    no_residual: bool = False
+    """blocks as in the paper; else the second convolution of a block adds to what the first gives,
+    which learns in fewer steps"""
     unet_dropout: BelowOne = 0.0
     """dropout of whole channels before the head"""
     activation: Activation = "relu"
@@ -48,10 +51,10 @@ ENTRY = Entry(
     modality="zoo.vision.modality",
     options=Options,
     recipe={
-        "num_train_epochs": 16.0,
-        "per_device_train_batch_size": 16,
+        "num_train_epochs": 24.0,
+        "per_device_train_batch_size": 8,
         "per_device_eval_batch_size": 32,
-        "learning_rate": 3e-3,
+        "learning_rate": 1e-2,
         "weight_decay": 0.02,
         "warmup_steps": 0.1,
     },
