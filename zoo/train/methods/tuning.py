@@ -190,7 +190,7 @@ def set_dropout(model: nn.Module, p: float) -> None:
     if not 0 <= p < 1:
         raise UserError(f"`dropout` {p} is no probability below 1")
     for module in model.modules():
-        if isinstance(module, nn.Dropout):
+        if isinstance(module, nn.modules.dropout._DropoutNd):  # Dropout2d is no nn.Dropout
             module.p = p
         for name in ("dropout", "attention_dropout", "dropout_prob"):
             if isinstance(module.__dict__.get(name), float):
