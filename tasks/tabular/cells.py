@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from tasks.bounds import LARGEST_FLOAT32
 from tasks.data.label_checks import NO_VALUE
 from tasks.data.labels import NUMBER
 
@@ -20,6 +21,8 @@ DATE = re.compile(
     r"(\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})([T ].*)?", re.ASCII
 )
 """A day, perhaps with a time behind it; with re.ASCII only 0 to 9 are digits."""
+OF_PEOPLE = re.compile(r"[-+]?\d+(,\d+)+(\.\d+)?|[-+]?\d+([.,]\d+)?\s?%", re.ASCII)
+"""A number with a comma or a per cent sign in it."""
 
 
 def is_missing(value: Any, number: bool = False) -> bool:
@@ -40,10 +43,15 @@ def is_date(value: Any) -> bool:
     return isinstance(value, str) and DATE.fullmatch(value.strip()) is not None
 
 
+def has_other_signs(value: Any) -> bool:
+    """Return whether a text is a number that is written as people do: 61,5 or 1,234.5 or 12 %."""
+    return isinstance(value, str) and OF_PEOPLE.fullmatch(value.strip()) is not None
+
+
 def number_of(value: Any) -> float:
     """Return the number in a cell, NaN where it holds nothing.
 
-    Raises ValueError for anything that is no finite number.
+    Raises ValueError for anything that is no number, or none that float32 can hold.
     """
     if is_missing(value, number=True):
         return math.nan
@@ -53,7 +61,7 @@ def number_of(value: Any) -> float:
         found = float(value)
     except (TypeError, OverflowError):
         raise ValueError(value) from None
-    if not math.isfinite(found):
+    if not abs(found) <= LARGEST_FLOAT32:
         raise ValueError(value)
     return found
 

@@ -105,6 +105,14 @@ def _kind_of(values: "pa.ChunkedArray", name: str, where: str) -> Kind | None:
         return None
     if len(numbers) == len(present):
         return "number"
+    signs = {c for c in present if cells.has_other_signs(words[c])}
+    if signs and len(signs) + len(numbers) == len(present):
+        row = next(i for i, c in enumerate(codes.tolist()) if c in signs)
+        raise UserError(
+            f"{where}, row {row + 1}: {name} is {words[codes[row]]!r}, and numbers are taken with a"
+            " point for the fraction and no other signs: write them so, or name the column in "
+            "`category_columns`"
+        )
     if sum(numbers.values()) < MOSTLY * total:
         return "category"
     row = next(i for i, c in enumerate(codes.tolist()) if c in present and c not in numbers)

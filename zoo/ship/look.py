@@ -188,8 +188,7 @@ def _guesses(
 
 def _label_column(args: ShipArgs, task: "Task") -> str:
     own = getattr(task, "columns", {}).get("label") or getattr(task, "label", "")
-    found = args.label_column or own
-    return folded(found)
+    return folded(args.label_column or str(own))
 
 
 def _are_numbers(names: Sequence[str], column: str, examples: "Examples") -> bool:
