@@ -29,6 +29,8 @@ KINDS = {
         "mean": "embedding",
         "log_variance": "regression",
     },
+    "unet_seg": {"logits": "mask"},
+    "segformer_seg": {"logits": "mask"},
     **{
         name: {"logits": "logits", "encoder_last_hidden_state": "hidden_state"}
         for name in ("t5_seq2seq", "whisper_asr")

@@ -241,7 +241,8 @@ def _labels(labels: list[str]) -> str:
 
 
 def _value(value: Any) -> str:
-    text = "none" if value is None else str(value)
+    many = " ".join(map(str, value)) if isinstance(value, list) else value
+    text = "none" if many in (None, "") else str(many)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
