@@ -19,20 +19,30 @@ from tasks.media.tables import split_of_folders
 if TYPE_CHECKING:
     import datasets
 
-    from tasks.media.source import MediaKind
+    from tasks.media.source import Companion, MediaKind
 
 
 def load(
-    path: Path, kind: "MediaKind", column: str | None, *, unlabeled: bool
+    path: Path,
+    kind: "MediaKind",
+    column: str | None,
+    *,
+    unlabeled: bool,
+    companion: "Companion | None" = None,
 ) -> "tuple[datasets.DatasetDict, str]":
-    """The splits of a file or folder with their column `media`, and their fingerprint."""
+    """The splits of a file or folder with their column `media`, and their fingerprint.
+
+    Args:
+        companion: a second column of tables whose paths are those of files; see
+            `tasks.media.tables.load`.
+    """
     root = path.absolute()
     if not root.is_dir():
         if kind.of_arrays and root.is_file() and root.suffix.lower() not in tables.READERS:
             beside = sorted(file for file in root.parent.iterdir() if file.is_file())
             if (arrays := kind.of_arrays(root, beside)) is not None:
                 return arrays
-        return media_tables.load(root.parent, _one_table(path, kind), kind, column)
+        return media_tables.load(root.parent, _one_table(path, kind), kind, column, companion)
     folders, every = walk(root)
     media = [file for file in every if file.suffix.lower() in kind.suffixes]
     if unlabeled and media:
@@ -40,12 +50,12 @@ def load(
     data = [file for file in every if _is_table(file.relative_to(root))]
     listings = [file for file in data if file.stem.lower() == "metadata"]
     if listings:
-        return media_tables.load_listings(root, listings, media, kind, column)
+        return media_tables.load_listings(root, listings, media, kind, column, companion)
     if media:
         data = [file for file in data if _beside(file.relative_to(root))]
         data = [file for file in data if media_tables.names_media(file, kind, column)]
     if data:
-        return media_tables.load(root, files.by_split(root, data), kind, column)
+        return media_tables.load(root, files.by_split(root, data), kind, column, companion)
     if not media and kind.of_arrays and (arrays := kind.of_arrays(root, every)) is not None:
         return arrays
     if not media:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-    from tasks.media.source import MediaKind
+    from tasks.media.source import Companion, MediaKind
 
 
 class _OnlyPaths(Exception):
@@ -23,15 +23,21 @@ class _OnlyPaths(Exception):
 
 
 def load(
-    root: Path, by_split: Mapping[str, Sequence[Path]], kind: "MediaKind", asked: str | None
+    root: Path,
+    by_split: Mapping[str, Sequence[Path]],
+    kind: "MediaKind",
+    asked: str | None,
+    companion: "Companion | None" = None,
 ) -> "tuple[datasets.DatasetDict, str] | None":
-    """The splits and their fingerprint, or None where the tables hold paths and not the bytes."""
+    """The splits and their fingerprint, or None where the tables hold paths and not the bytes: of
+    the media, or of their companions."""
     import datasets
 
     every = [path for paths in by_split.values() for path in paths]
     if any(path.suffix.lower() != ".parquet" for path in every):
         return None
     columns: dict[str, str] = {}
+    besides: dict[str, str] = {}
     features: dict[str, datasets.Features] = {}
     for split, paths in by_split.items():
         schema = schema_of(paths[0])
@@ -40,12 +46,18 @@ def load(
         features[split] = rows.features_of(found, columns[split], str(paths[0]))
         if not rows.holds_bytes(schema.field(columns[split]).type):
             return None
+        second = companion and rows.find_companion(schema.names, columns[split], companion)
+        if second:
+            stored = schema.field(second).type
+            if rows.is_text(stored) or not rows.holds_bytes(stored):
+                return None
+            besides[split] = second
     digest = rows.digest_of(root, every)
-    copies = rows.Copies(digest, "bytes", columns, list(by_split))
+    copies = rows.Copies(digest, "bytes", columns, list(by_split), *([besides] if besides else []))
     if not copies.has(by_split):
         try:
             for split, paths in by_split.items():
-                batches = _batches(paths, columns[split], features[split])
+                batches = _batches(paths, columns[split], features[split], besides.get(split))
                 copies.write(split, features[split].arrow_schema, batches)
         except _OnlyPaths:
             return None
@@ -65,9 +77,10 @@ def schema_of(path: Path) -> "pa.Schema":
 
 
 def _batches(
-    paths: Sequence[Path], column: str, features: "datasets.Features"
+    paths: Sequence[Path], column: str, features: "datasets.Features", beside: str | None
 ) -> "Iterator[pa.RecordBatch]":
-    """The rows of all files of a split, with `media` for the column."""
+    """The rows of all files of a split, with `media` for the column. Raises `_OnlyPaths` where
+    this one, or that of the companion, names a file."""
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -92,6 +105,8 @@ def _batches(
                     for name, values in zip(batch.schema.names, batch.columns, strict=True):
                         parquet.must_be_utf8(path, name, values, before)
                     before += batch.num_rows
+                    if beside is not None:
+                        _must_have_bytes(rows.structs(batch.column(beside)))
                     yield _converted(batch, wanted, column, schema)
         except (pa.ArrowException, OSError) as problem:
             raise parquet.unreadable(path, problem) from None
@@ -101,17 +116,20 @@ def _converted(
     batch: "pa.RecordBatch", wanted: Sequence[str], column: str, schema: "pa.Schema"
 ) -> "pa.RecordBatch":
     import pyarrow as pa
-    import pyarrow.compute
 
     arrays = []
     for name, field in zip(wanted, schema, strict=True):
         values = batch.column(name)
         if name == column:
             values = rows.structs(values)
-            only_path = pyarrow.compute.and_(
-                values.field("bytes").is_null(), values.field("path").is_valid()
-            )
-            if pyarrow.compute.any(only_path).as_py():
-                raise _OnlyPaths
+            _must_have_bytes(values)
         arrays.append(values.cast(field.type))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _must_have_bytes(values: "pa.StructArray") -> None:
+    import pyarrow.compute as pc
+
+    only_path = pc.and_(values.field("bytes").is_null(), values.field("path").is_valid())
+    if pc.any(only_path).as_py():
+        raise _OnlyPaths

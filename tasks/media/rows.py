@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-    from tasks.media.source import MediaKind
+    from tasks.media.source import Companion, MediaKind
 
 VERSION = 2  # of the rows made of the same files: raise it with every change there
 MEDIA = "media"
@@ -37,6 +37,22 @@ def find(features: "datasets.Features", kind: "MediaKind", asked: str | None, wh
         if named:
             return find_column(named, None, usual, kind.name, where)
     return find_column(list(features), asked, usual, kind.name, where)
+
+
+def find_companion(names: Sequence[str], media: str, companion: "Companion") -> str | None:
+    """Return which column is that of the companion; None where there is none, as in a split
+    without masks.
+
+    Args:
+        names: the columns there are.
+        media: the one that holds the media.
+    """
+    others = [name for name in names if name != media]
+    kind = companion.kind
+    try:
+        return find_column(others, companion.column, kind.columns, kind.name, "the table")
+    except UserError:
+        return None
 
 
 def holds_bytes(stored: "pa.DataType") -> bool:

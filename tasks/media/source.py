@@ -40,6 +40,18 @@ class MediaKind:
     one file and those beside it; gives None where there is none."""
 
 
+@dataclass(frozen=True)
+class Companion:
+    """A second column of files that belong to the media of their rows: the masks of images.
+
+    Its cells may be empty.
+    """
+
+    kind: MediaKind
+    column: str | None = None
+    """Its name; by default a usual one of its kind."""
+
+
 def name_of(media: Mapping[str, Any], row: int) -> str:
     """Return what messages call a file: its path, else "row 12" for `row` 11 of its split."""
     return str(media["path"]) if media.get("path") else f"row {row + 1}"

@@ -19,17 +19,27 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-    from tasks.media.source import MediaKind
+    from tasks.media.source import Companion, MediaKind
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|data:")
 LONGEST_SHOWN = 120  # characters of a path that a message quotes
 
 
 def load(
-    root: Path, by_split: Mapping[str, Sequence[Path]], kind: "MediaKind", asked: str | None
+    root: Path,
+    by_split: Mapping[str, Sequence[Path]],
+    kind: "MediaKind",
+    asked: str | None,
+    companion: "Companion | None" = None,
 ) -> "tuple[datasets.DatasetDict, str]":
-    """The splits in tables below `root`, whose paths count from each table's own folder."""
-    with_bytes = parquet.load(root, by_split, kind, asked)
+    """The splits in tables below `root`, whose paths count from each table's own folder.
+
+    Args:
+        companion: a second column of files, which keeps its name. Where it holds paths or files,
+            its values become {"bytes", "path"}, an empty cell null, and its files are part of the
+            fingerprint; else it is as it was.
+    """
+    with_bytes = parquet.load(root, by_split, kind, asked, companion)
     if with_bytes is not None:
         return with_bytes
     listed: dict[str, Path] = {}
@@ -37,13 +47,13 @@ def load(
     for split, paths in by_split.items():
         parts = []
         for path in paths:
-            table, found = _with_paths(root, path, kind, asked)
+            table, found, others = _with_paths(root, path, kind, asked, companion)
             parts.append(table)
-            listed |= {name: file for name, file in found if file is not None}
+            listed |= {name: file for name, file in found if file is not None} | others
         made[split] = _featured(files.concat(list(paths), parts))
     every = [path for paths in by_split.values() for path in paths]
     digest = media_rows.digest_of(root, every, listed)
-    copies = media_rows.Copies(digest, str(root), "tables", kind.name, asked)
+    copies = media_rows.Copies(digest, str(root), "tables", *_key(kind, asked, companion))
     return copies.keep(made), digest
 
 
@@ -53,16 +63,21 @@ def load_listings(
     media: Sequence[Path],
     kind: "MediaKind",
     asked: str | None,
+    companion: "Companion | None" = None,
 ) -> "tuple[datasets.DatasetDict, str]":
     """The splits of metadata.csv and its like. A row belongs to the split whose folder its file
     lies in, and to train where there are none. What lies there unnamed is left out with a word.
+
+    Args:
+        companion: see `load`.
     """
     import pyarrow as pa
 
     parts: dict[str | None, list[tuple[Path, pa.Table]]] = {}
     listed: dict[str, Path] = {}
     for path in listings:
-        table, found = _with_paths(root, path, kind, asked, usual="file_name")
+        table, found, others = _with_paths(root, path, kind, asked, companion, usual="file_name")
+        listed |= others
         rows: dict[str | None, list[int]] = {}
         for row, (name, file) in enumerate(found):
             if file is not None:
@@ -85,8 +100,14 @@ def load_listings(
         if split in parts
     }
     digest = media_rows.digest_of(root, listings, listed)
-    copies = media_rows.Copies(digest, str(root), "listings", kind.name, asked)
+    copies = media_rows.Copies(digest, str(root), "listings", *_key(kind, asked, companion))
     return copies.keep(made), digest
+
+
+def _key(kind: "MediaKind", asked: str | None, companion: "Companion | None") -> list[str | None]:
+    """Return what the rows made of tables depend on beside the files."""
+    more = [companion.kind.name, companion.column] if companion is not None else []
+    return [kind.name, asked, *more]
 
 
 def split_of_folders(relative: Path) -> str | None:
@@ -97,8 +118,11 @@ def split_of_folders(relative: Path) -> str | None:
     return None
 
 
-def names_media(path: Path, kind: "MediaKind", asked: str | None) -> bool:
-    """Return whether a table has the column asked for, or one that would be taken for media."""
+def names_media(
+    path: Path, kind: "MediaKind", asked: str | None, companion: "Companion | None" = None
+) -> bool:
+    """Return whether a table has the column asked for, or one that would be taken for media, and
+    with it that of the companion."""
     import datasets
 
     if path.suffix.lower() == ".parquet":
@@ -106,20 +130,32 @@ def names_media(path: Path, kind: "MediaKind", asked: str | None) -> bool:
     else:
         schema = tables.read(path).schema
     try:
-        media_rows.find(datasets.Features.from_arrow_schema(schema), kind, asked, str(path))
+        features = datasets.Features.from_arrow_schema(schema)
+        column = media_rows.find(features, kind, asked, str(path))
     except UserError:
         return False
-    return True
+    if companion is None:
+        return True
+    return media_rows.find_companion(schema.names, column, companion) is not None
+
+
+Found = list[tuple[str, Path | None]]
+"""Of each row the file: its name in the fingerprint, and its absolute path, None where the row has
+the bytes or nothing."""
 
 
 def _with_paths(
-    root: Path, path: Path, kind: "MediaKind", asked: str | None, usual: str | None = None
-) -> "tuple[pa.Table, list[tuple[str, Path | None]]]":
-    """A table with `media` for its column of paths, and of each row the file: the name that the
-    fingerprint knows it by, and its absolute path (None where the row holds the bytes).
+    root: Path,
+    path: Path,
+    kind: "MediaKind",
+    asked: str | None,
+    companion: "Companion | None",
+    usual: str | None = None,
+) -> "tuple[pa.Table, Found, dict[str, Path]]":
+    """A table with `media` for its column of paths, the file of each row, and the files that the
+    column of the companion names, by their names in the fingerprint.
     """
     import datasets
-    import pyarrow as pa
 
     table = tables.read(path)
     if asked is None and usual in table.column_names:
@@ -127,21 +163,63 @@ def _with_paths(
     features = datasets.Features.from_arrow_schema(table.schema)
     column = media_rows.find(features, kind, asked, str(path))
     media_rows.features_of(features, column, str(path))  # refuses two columns called media
-    values = table.column(column).combine_chunks()
-    if not (media_rows.is_text(values.type) or pa.types.is_struct(values.type)):
+    stored = table.schema.field(column).type
+    if not _may_be_files(stored):
         raise UserError(
-            f"the column {column!r} of {path} holds {values.type}, not {kind.name} files or paths"
+            f"the column {column!r} of {path} holds {stored}, not {kind.name} files or paths"
         )
-    media = media_rows.structs(values)
+    resolved, found = _resolved(root, path, table, column, may_miss=False)
+    named: dict[str, Path] = {}
+    if companion is not None and (second := _files_beside(table, column, companion)) is not None:
+        values, files_beside = _resolved(root, path, table, second, may_miss=True)
+        table = table.set_column(table.column_names.index(second), second, values)
+        named = {name: file for name, file in files_beside if file is not None}
+    place = table.column_names.index(column)
+    return table.set_column(place, media_rows.MEDIA, resolved), found, named
+
+
+def _may_be_files(stored: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    return (
+        media_rows.is_text(stored) or pa.types.is_struct(stored) or media_rows.holds_bytes(stored)
+    )
+
+
+def _files_beside(table: "pa.Table", media: str, companion: "Companion") -> str | None:
+    """Return the column of the companion; None where a table has none, or texts in it that cannot
+    be paths, as the labels of images are."""
+    column = media_rows.find_companion(table.column_names, media, companion)
+    if column is None:
+        return None
+    stored = table.schema.field(column).type
+    if not media_rows.is_text(stored):
+        return column if _may_be_files(stored) else None
+    there = [value for value in table.column(column).to_pylist() if value]
+    named = any(Path(value).suffix.lower() in companion.kind.suffixes for value in there)
+    return column if named or not there or companion.column is not None else None
+
+
+def _resolved(
+    root: Path, path: Path, table: "pa.Table", column: str, *, may_miss: bool
+) -> "tuple[pa.StructArray, Found]":
+    """Return the values of a column as {"bytes", "path"} with absolute paths, and their files.
+
+    Args:
+        may_miss: whether a cell may be empty, which makes it null.
+    """
+    import pyarrow as pa
+
+    media = media_rows.structs(table.column(column).combine_chunks())
     has_bytes = media.field("bytes").is_valid().to_pylist()
-    found: list[tuple[str, Path | None]] = []
+    found: Found = []
     shown: list[str | None] = []
     for row, (written, own) in enumerate(
         zip(media.field("path").to_pylist(), has_bytes, strict=True)
     ):
-        if own:
+        if own or (may_miss and not (written or "").strip()):
             found.append((f"{path.name}#{row}", None))
-            shown.append(written)
+            shown.append(written if own else None)
             continue
         written = _as_written_here(path.parent, written)
         file = path.parent / (written or "")
@@ -151,11 +229,8 @@ def _with_paths(
         assert written, "a row without a name is a problem"
         found.append((_name(root, path.parent, written), file))
         shown.append(str(file))
-    resolved = pa.StructArray.from_arrays(
-        [media.field("bytes"), pa.array(shown, pa.string())], ["bytes", "path"]
-    )
-    place = table.column_names.index(column)
-    return table.set_column(place, media_rows.MEDIA, resolved), found
+    paths = pa.array(shown, pa.string())
+    return pa.StructArray.from_arrays([media.field("bytes"), paths], ["bytes", "path"]), found
 
 
 def _as_written_here(folder: Path, written: str | None) -> str | None:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.data.label_checks import warning
+from tasks.media.source import name_of
 from tasks.preflight import Finding
 from tasks.vision import image_preflight
 from tasks.vision.image_args import ImageArgs
@@ -36,6 +37,17 @@ def check(
     """
     decoded = {name: one.decoded for name, one in features.items()}
     findings = image_preflight.check(splits, decoded, None, args)
+    for name, one in decoded.items():
+        turned = [row for row, facts in one.facts.items() if "orientation" in facts]
+        if turned:
+            first = name_of(splits[name][min(turned)]["media"], min(turned))
+            findings.append(
+                warning(
+                    f"{name}: {len(turned):,} of {len(one):,} images, such as {first}, are turned"
+                    " by their EXIF data: boxes are those of images as they are shown, as labelling"
+                    " tools write them, and not as they are stored"
+                )
+            )
     for name, one in features.items() if stride else ():
         boxes = one.boxes()
         lost = int((~reached(boxes, stride)).sum())

@@ -1,7 +1,7 @@
 """From logits of pixels to the class of each pixel of an image of any size, and pictures of it."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,25 +90,75 @@ def starts(size: int, window: int, overlap: float) -> list[int]:
     return [round(i * (size - window) / (count - 1)) for i in range(count)]
 
 
+class _Stitch:
+    """The classes of an image from logits of its windows, the mean where they overlap.
+
+    Of logits at the image's size those rows alone are kept that the window last added sees: windows
+    come from the top of the image down, and what lies above the last one is decided.
+    """
+
+    def __init__(self, height: int, width: int) -> None:
+        self._classes = np.empty((height, width), np.uint8)
+        self._top = 0
+        self._sums: _Floats | None = None  # of logits, [classes, window, width] from row `_top` on
+
+    def add(self, logits: _Floats, top: int, left: int) -> None:
+        """Add the logits of a window, float32 [classes, window, window], which begins there."""
+        if self._sums is None:
+            classes, side, _ = logits.shape
+            wide = max(self._classes.shape[1], side)
+            self._sums = np.zeros((classes, side, wide), np.float32)
+        if done := top - self._top:
+            assert done > 0, "windows come from the top down"
+            kept = self._sums[:, done:].copy()
+            self._decide(done)
+            self._sums[:, : kept.shape[1]] = kept
+            self._sums[:, kept.shape[1] :] = 0
+            self._top = top
+        self._sums[:, :, left : left + logits.shape[2]] += logits
+
+    def finish(self) -> ClassMap:
+        """Return the class of each pixel, once all windows are added."""
+        self._decide(len(self._classes) - self._top)
+        return self._classes
+
+    def _decide(self, rows: int) -> None:
+        """Write the classes of the first rows kept: a pixel is in as many windows for each class,
+        so the largest sum is that of the largest mean."""
+        assert self._sums is not None, "every image has a window"
+        decided = self._sums[:, :rows, : self._classes.shape[1]].argmax(0)
+        self._classes[self._top : self._top + rows] = decided
+
+
 def stitched(
-    logits: Sequence[Any], spans: npt.NDArray[np.int64], height: int, width: int
-) -> _Floats:
-    """Return the logits of an image from those of its windows, the mean where they overlap: float32
-    [classes, height, width].
+    logits: Iterable[Any],
+    owners: npt.NDArray[np.int64],
+    spans: npt.NDArray[np.int64],
+    sizes: Sequence[tuple[int, int]],
+    side: int,
+) -> list[ClassMap]:
+    """Return the class of each pixel of some images from the logits of their windows, the mean
+    where they overlap: uint8 [height, width] each.
+
+    Windows are taken one by one, and no image's logits are ever in memory whole.
 
     Args:
-        logits: float32 [classes, window, window] each, tensors or arrays.
+        logits: of each window, float32 [classes, h, w], tensors or arrays, which are interpolated
+            to its size; image by image, and of each from the top down.
+        owners: of each window the place of its image, int64 [windows].
         spans: of each window the row and column of the image where it begins, int64 [windows, 2];
             it may reach beyond the image.
+        sizes: height and width of each image.
+        side: height and width of a window.
     """
-    classes, tall, wide = logits[0].shape
-    sums = np.zeros((classes, max(height, tall), max(width, wide)), np.float32)
-    counts = np.zeros(sums.shape[1:], np.float32)
-    for one, (top, left) in zip(logits, spans.tolist(), strict=True):
-        sums[:, top : top + tall, left : left + wide] += arrays.to_numpy(one)
-        counts[top : top + tall, left : left + wide] += 1
-    sums /= counts
-    return sums[:, :height, :width]
+    coming = iter(logits)
+    found = []
+    for i, size in enumerate(sizes):
+        image = _Stitch(*size)
+        for top, left in spans[owners == i].tolist():
+            image.add(at_size(next(coming), side), top, left)
+        found.append(image.finish())
+    return found
 
 
 def overlay(image: _Pixels, classes: ClassMap, table: ClassTable) -> _Pixels:

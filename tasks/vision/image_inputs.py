@@ -1,12 +1,15 @@
-"""Images to predict on: files, folders, globs, a list of them."""
+"""Images to predict on: files, folders, globs, a list of them, the frames of videos."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tasks.media import inputs
+from tasks.printing import print_lines
 
 
 @dataclass(frozen=True)
@@ -14,22 +17,50 @@ class Inputs:
     """What is to be looked at."""
 
     image: tuple[str, ...] = ()
-    """image files, folders, or globs such as 'photos/*.jpg'; - reads names from standard input"""
+    """image files, folders, or globs such as 'photos/*.jpg'; - reads names from standard input; of
+    a video every frame, where ffmpeg is installed, named as 'ffmpeg -i clip.mp4 clip-%06d.png'
+    names them"""
     on_bad_file: Literal["skip", "stop"] = "stop"
     """what to do about an image that can't be read"""
 
 
 def read(asked: Inputs, stack: ExitStack) -> Iterator[dict[str, Any]]:
-    """Media values (`bytes` None, `path`), one by one; a folder's sorted by path.
+    """Media values (`bytes` None, `path`), one by one; a folder's sorted by path. Those of a
+    video's frames have `bytes`, and a path of which there is no file.
 
-    Nothing is opened here. Raises `UserError` at once where nothing is asked for, and in its turn
-    for a name with no file behind it.
+    Images are not opened here. Raises `UserError` at once where nothing is asked for, and in its
+    turn for a name with no file behind it, and for a video that can't be read.
     """
     from tasks.vision.images import IMAGE
 
     if not asked.image:
         raise UserError("what is to be looked at? give `image` with files, folders or globs")
-    return (
-        {"bytes": None, "path": str(path)}
-        for path in inputs.expand(asked.image, IMAGE.suffixes, "images")
-    )
+
+    def media() -> Iterator[dict[str, Any]]:
+        from tasks.vision import video
+
+        for path in inputs.expand(asked.image, IMAGE.suffixes, "images"):
+            if path.suffix.lower() in video.SUFFIXES:
+                frames = _frames(path, asked.on_bad_file)
+                stack.callback(frames.close)
+                yield from frames
+            else:
+                yield {"bytes": None, "path": str(path)}
+
+    return media()
+
+
+def _frames(path: Path, on_bad_file: str) -> Generator[dict[str, Any]]:
+    """Yield the frames of a video. One that can't be read is named and skipped, or a `UserError`,
+    as images are."""
+    from tasks.media.source import BadFile
+    from tasks.vision import video
+
+    try:
+        for number, content in enumerate(video.frames(path), start=1):
+            yield {"bytes": content, "path": f"{path.with_suffix('')}-{number:06}.png"}
+    except BadFile as problem:
+        if on_bad_file == "stop":
+            hint = "`on_bad_file` skip goes on without"
+            raise UserError(f"{path}: {problem}", hint=hint) from None
+        print_lines(spelled(f"{path}: {problem}; skipped"), file=sys.stderr)

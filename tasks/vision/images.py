@@ -45,7 +45,10 @@ IMAGE = MediaKind(
         {".apng", ".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm"}
         | {".pfm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
     ),
-    columns=("image", "img", "picture", "photo", "file_name", "file", "path", "pixels"),
+    columns=(
+        *("image", "img", "picture", "photo", "image_path", "image_file", "image_file_name"),
+        *("file_name", "file", "path", "pixels"),
+    ),
     of_arrays=array_files.load,
 )
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # Pillow's names

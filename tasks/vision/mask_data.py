@@ -13,7 +13,7 @@ from tasks.data.source import DataArgs, Source
 from tasks.data.source import load as load_data
 from tasks.errors import UserError
 from tasks.media import files, rows
-from tasks.media.source import BadFile, load_media, name_of
+from tasks.media.source import BadFile, Companion, name_of
 from tasks.paths import expanded
 from tasks.printing import print_lines
 from tasks.vision import class_table, mask_files, mask_folders
@@ -40,9 +40,12 @@ def load(data: DataArgs, embedded: Load, image_column: str | None, mask: str | N
     """Return the examples that `data` names, each split with the columns media and mask, both
     {"bytes", "path"}; mask is null where there is none.
 
-    - A folder with images and masks side by side (`tasks.vision.mask_folders`).
+    - A folder with images and masks side by side (`tasks.vision.mask_folders`), where no table
+      in it (train.csv, metadata.csv) says which belong together.
     - Whatever `tasks.media.source.load_media` takes that has a column of masks: a table with paths
-      of both, parquet with the files themselves, the Hub.
+      of both, a cell of a mask perhaps empty, parquet with the files themselves, the Hub.
+
+    A fingerprint is over images and masks.
 
     Args:
         embedded: makes the data that come with us, in these columns.
@@ -50,13 +53,14 @@ def load(data: DataArgs, embedded: Load, image_column: str | None, mask: str | N
 
     Raises `UserError` in one line, with file and line where there is one.
     """
-    import datasets
 
     def read(path: Path) -> "tuple[datasets.DatasetDict, str]":
         root = path.absolute()
-        if root.is_dir() and (pairs := mask_folders.find(root)) is not None:
+        if root.is_dir() and (pairs := mask_folders.find(root, image_column, mask)) is not None:
             return mask_folders.load(root, pairs)
-        return files.load(path, IMAGE, image_column, unlabeled=False)
+        return files.load(
+            path, IMAGE, image_column, unlabeled=False, companion=Companion(MASK, mask)
+        )
 
     source = load_data(data, embedded, read)
     splits = rows.plain(source.splits, IMAGE, image_column, source.name)
@@ -64,15 +68,11 @@ def load(data: DataArgs, embedded: Load, image_column: str | None, mask: str | N
     both = columns.select(
         splits, {rows.MEDIA: rows.MEDIA, column: "mask"}, source.name, may_miss=("mask",)
     )
-    if all(_is_plain(split) for split in both.values()):
-        return dataclasses.replace(source, splits=both)
-    if rows.holds_bytes(_stored(splits, column)) and not _are_paths(both):
-        masks = {name: _structs(columns.values_of(one, "mask")) for name, one in both.items()}
-    else:  # paths, which are those beside the table as the images' are
-        again = load_media(data, MASK, embedded, column).splits
-        masks = {name: columns.values_of(again[name], rows.MEDIA) for name in both}
-    made = {name: columns.with_column(one, "mask", masks[name]) for name, one in both.items()}
-    return dataclasses.replace(source, splits=datasets.DatasetDict(made))
+    for name, split in both.items():
+        if not _is_plain(split):
+            values = columns.values_of(split, "mask")
+            both[name] = columns.with_column(split, "mask", _structs(values, column, source.name))
+    return dataclasses.replace(source, splits=both)
 
 
 def _mask_column(splits: "datasets.DatasetDict", asked: str | None, where: str) -> str:
@@ -114,22 +114,14 @@ def _is_plain(split: "datasets.Dataset") -> bool:
     return isinstance(feature, dict) and set(feature) == {"bytes", "path"}
 
 
-def _are_paths(splits: "datasets.DatasetDict") -> bool:
-    """Return whether some mask has no content, but says where it is."""
-    import pyarrow.compute as pc
-
-    for split in splits.values():
-        for chunk in _structs(columns.values_of(split, "mask")).chunks:
-            content, path = chunk.flatten()
-            if pc.any(pc.and_(pc.is_null(content), pc.is_valid(path))).as_py():
-                return True
-    return False
-
-
-def _structs(masks: "pa.ChunkedArray") -> "pa.ChunkedArray":
+def _structs(masks: "pa.ChunkedArray", column: str, where: str) -> "pa.ChunkedArray":
+    """Return masks as {"bytes", "path"}. Raises `UserError` for a column of something else."""
     import pyarrow as pa
 
-    return pa.chunked_array([rows.structs(chunk) for chunk in masks.chunks])
+    if not rows.holds_bytes(masks.type) and masks.null_count < len(masks):
+        raise UserError(f"the column {column!r} of {where} holds {masks.type}, not mask files")
+    form = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    return pa.chunked_array([rows.structs(chunk) for chunk in masks.chunks], form)
 
 
 def classes_of(

@@ -27,6 +27,7 @@ MASK = MediaKind(
     suffixes=frozenset({".bmp", ".gif", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff"}),
     columns=(
         *("mask", "masks", "segmentation", "segmentation_mask", "semantic_mask", "seg_map"),
+        *("mask_path", "mask_file", "mask_file_name"),
         *("annotation", "annotations", "label_map", "label", "labels", "ground_truth", "gt"),
     ),
 )

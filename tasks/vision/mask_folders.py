@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.data import tables
 from tasks.data.splits import CANONICAL
 from tasks.errors import UserError
 from tasks.media import files, rows
-from tasks.media.tables import split_of_folders
+from tasks.media.source import Companion
+from tasks.media.tables import names_media, split_of_folders
 from tasks.printing import print_lines
 from tasks.vision.images import IMAGE
 from tasks.vision.mask_files import MASK
@@ -47,13 +49,27 @@ class Pairs:
     """Of Pascal VOC: the names of the images of each split."""
 
 
-def find(root: Path) -> Pairs | None:
-    """Return the images and masks below a folder; None where it is of another kind.
+def find(root: Path, image_column: str | None = None, mask: str | None = None) -> Pairs | None:
+    """Return the images and masks below a folder; None where it is of another kind, as one is that
+    has tables of its splits (train.csv) which name images and masks.
+
+    Args:
+        image_column, mask: the columns of these tables; by default those with a usual name.
 
     Raises `UserError` where two images, or two masks, have one name, or two masks one image.
     """
     _, every = files.walk(root)
     if any(file.stem.lower() == "metadata" for file in every):
+        return None
+    listings = [
+        file
+        for file in every
+        if file.parent == root
+        and file.stem.lower() in CANONICAL
+        and file.suffix.lower() in tables.READERS
+    ]
+    masks_beside = Companion(MASK, mask)
+    if any(names_media(file, IMAGE, image_column, masks_beside) for file in listings):
         return None
     images = _keyed(root, every, IMAGES, IMAGE.suffixes)
     masks = _keyed(root, every, MASKS, MASK.suffixes)

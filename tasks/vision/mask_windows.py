@@ -70,11 +70,11 @@ def _padded(image: npt.NDArray[np.uint8], window: int, background: Colour) -> An
     return padded
 
 
-def count_once(labels: npt.NDArray[np.int64], windows: Ints, spans: Ints) -> None:
+def count_once(labels: npt.NDArray[np.uint8], windows: Ints, spans: Ints) -> None:
     """Let each pixel count in the first window alone that sees it, in place.
 
     Args:
-        labels: of the pixels of each window, int64 [n, window, window].
+        labels: of the pixels of each window, uint8 [n, window, window].
         windows, spans: as `all_of` gives them.
     """
     side = labels.shape[1]

@@ -16,6 +16,29 @@ def upsampled(logits: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
 
 
+def losses_of_rows(
+    logits: Tensor, labels: Tensor, dice_weight: float, label_smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Return of each row the sum of its loss and how many pixels count, float32 [n].
+
+    The Dice loss of a row weighs as much as all its pixels, so that rows count alike however they
+    are cut into batches. Label smoothing after Szegedy et al. 2016, section 7.
+
+    Args:
+        logits: float32 [n, classes, h, w], of as many pixels as the labels or fewer.
+        labels: integers [n, height, width], `IGNORED` where a pixel does not count.
+    """
+    labels = labels.long()
+    logits = upsampled(logits, labels.shape[1:])
+    terms = F.cross_entropy(
+        logits, labels, ignore_index=IGNORED, reduction="none", label_smoothing=label_smoothing
+    )
+    sums, counts = terms.sum((1, 2)), (labels != IGNORED).sum((1, 2)).float()
+    if dice_weight:
+        sums = sums + dice_weight * counts * dice_losses(logits, labels)
+    return sums, counts
+
+
 def dice_losses(logits: Tensor, labels: Tensor) -> Tensor:
     """Return 1 less the soft Dice of the classes that a row has, their mean, float32 [n]; 0 of a
     row without any pixel that counts (Milletari et al. 2016, with probabilities not squared).

@@ -16,6 +16,7 @@ from tasks.data.labels import leave_out
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.metrics.spec import metric_spec
+from tasks.paths import expanded
 from tasks.printing import python_literal
 from tasks.vision import class_table, image_classification
 from tasks.vision.class_table import IGNORED, ClassTable
@@ -24,7 +25,7 @@ from tasks.vision.image_classification import ImageClassification
 from tasks.vision.segmentation_args import EXAMPLE_INPUT, Args, Inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import ExitStack
 
     import datasets
@@ -72,7 +73,10 @@ def for_evaluation(
 ) -> Examples:
     """Return one split as a trained task reads it; see `tasks.data.source.choose_split`.
 
-    Raises `UserError` where the data list a class that the task was not trained for.
+    What the masks hold is told by `Args.classes`; of the data it was trained on by the task itself;
+    else by a list beside the data, where there is one.
+
+    Raises `UserError` where a class is listed that the task was not trained for.
     """
     import datasets
 
@@ -81,9 +85,10 @@ def for_evaluation(
     source = _load(task.args, data)
     splits, without = mask_data.with_masks(source)
     chosen, every = choose_split(source, splits, None, data, split, trained_on, without)
-    is_known = task.args.classes is not None and source.fingerprint == trained_on
     only = datasets.DatasetDict({chosen: every[chosen]})
-    if not is_known and (listed := mask_data.listed(data)) is not None:
+    if (asked := task.args.classes) is not None:
+        mask_data.keep_classes(only[chosen], class_table.read(expanded(asked)), asked, task.table)
+    elif source.fingerprint != trained_on and (listed := mask_data.listed(data)) is not None:
         mask_data.keep_classes(only[chosen], *listed, task.table)
     return Examples(only, source.name, source.fingerprint)
 
@@ -113,16 +118,27 @@ def show_input(item: Mapping[str, Any]) -> dict[str, str]:
 
 
 def from_config(config: Mapping[str, Any]) -> "Segmentation":
-    """Return the task a checkpoint was trained on, from what `Segmentation.config` recorded."""
+    """Return the task a checkpoint was trained on, from what `Segmentation.config` recorded.
+
+    Its classes are recorded: the file that listed them is not named any more.
+    """
     table = class_table.of_record(config["table"])
     return Segmentation(
-        Args.of_checkpoint(config["args"]),
+        replace(Args.of_checkpoint(config["args"]), classes=None),
         table.names,
         table,
         config["size"],
         tuple(config["mean"]),
         tuple(config["std"]),
     )
+
+
+def _sizes_of(batch: Batch) -> list[tuple[int, int]]:
+    """Return height and width of each image of a batch that is predicted."""
+    from tasks import arrays
+
+    assert batch.sizes is not None, "images that are predicted have a size"
+    return [(int(height), int(width)) for height, width in arrays.to_numpy(batch.sizes)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,9 +278,10 @@ class Segmentation(Bindable):
         """Return a batch of images, augmented with their masks where the rows come from a view.
 
         The input is pixel_values float32 [n, 3, size, size]: an image a row, or its windows. The
-        targets, where the rows have masks, are labels, int64 [n, size, size] (`IGNORED` where a
-        pixel does not count, or counts in another window), and of rows without a view masks, of
-        each image the classes at its own size, uint8 [height, width].
+        targets, where the rows have masks, are labels, int64 [n, size, size], of windows
+        of rows without a view uint8 (`IGNORED` where a pixel does not count, or counts in another
+        window), and of rows without a view masks, of each image the classes at its own size, uint8
+        [height, width].
         """
         import numpy as np
         import torch
@@ -303,29 +320,64 @@ class Segmentation(Bindable):
         ids: Any = np.array([row["sample_id"] for row in rows], np.int64)
         targets: dict[str, Any] = {}
         if rows and "mask" in rows[0]:
-            labels = np.stack([row["mask"] for row in cut]).astype(np.int64)
+            labels = np.stack([row["mask"] for row in cut])
             if windows is not None and spans is not None:
                 mask_windows.count_once(labels, windows, spans)
+            else:
+                labels = labels.astype(np.int64)
             targets = {"labels": labels, "masks": [row["original"] for row in rows]}
         places: Any = (windows, spans)
         seen: Any = sizes
         return Batch(batch.inputs, ids, targets, windows=places[0], spans=places[1], sizes=seen)
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
-        """Return the logits of the pixels, float32 [n, classes, h, w]; of many windows a few at a
-        time."""
+        """Return the logits of the pixels, float32 [n, classes, h, w].
+
+        Those of a large image's windows would fill the memory. Where there are many, with targets,
+        what `loss` and `predict` make of them is returned in their place: the `sums` and `counts`
+        of the loss of each window, float32 [n], and the `classes` of the pixels of all images,
+        uint8, one behind the other.
+        """
         from tasks import arrays
 
-        count = 0 if batch.windows is None else len(batch.windows)
-        if count <= WINDOWS:
+        if batch.windows is None or len(batch.windows) <= WINDOWS:
             return super().forward(model, batch)
-        parts = [slice(i, i + WINDOWS) for i in range(0, count, WINDOWS)]
-        batches = [
-            replace(batch, inputs={name: each[part] for name, each in batch.inputs.items()})
-            for part in parts
-        ]
-        logits = [super(Segmentation, self).forward(model, one)["logits"] for one in batches]
-        return {"logits": arrays.module_of(logits[0]).concatenate(logits)}
+        if "labels" not in batch.targets:
+            logits = [one for _, one in self._passes(model, batch)]
+            return {"logits": arrays.module_of(logits[0]).concatenate(logits)}
+        import torch
+
+        from tasks.vision.pixel_losses import losses_of_rows
+
+        losses = []
+
+        def windows() -> "Iterator[Tensor]":
+            for part, logits in self._passes(model, batch):
+                labels = batch.targets["labels"][part]
+                losses.append(losses_of_rows(logits, labels, self.args.dice_weight))
+                yield from logits
+
+        maps = self._stitched(windows(), batch)
+        sums, counts = (torch.cat(each) for each in zip(*losses, strict=True))
+        classes = torch.cat([torch.from_numpy(one).flatten() for one in maps])
+        return {"sums": sums, "counts": counts, "classes": classes}
+
+    def _passes(self, model: "nn.Module", batch: Batch) -> "Iterator[tuple[slice, Tensor]]":
+        """Yield the logits of a few windows at a time, and which of the batch these are."""
+        assert batch.windows is not None
+        for first in range(0, len(batch.windows), WINDOWS):
+            part = slice(first, first + WINDOWS)
+            inputs = {name: each[part] for name, each in batch.inputs.items()}
+            yield part, super().forward(model, replace(batch, inputs=inputs))["logits"]
+
+    def _stitched(self, logits: "Iterable[Any]", batch: Batch) -> "list[ClassMap]":
+        """Return the class of each pixel of each image from the logits of its windows."""
+        from tasks import arrays
+        from tasks.vision import class_maps
+
+        assert batch.windows is not None and batch.spans is not None, "windows have places"
+        owners, spans = arrays.to_numpy(batch.windows), arrays.to_numpy(batch.spans)
+        return class_maps.stitched(logits, owners, spans, _sizes_of(batch), self.size)
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Return the cross entropy summed over the pixels that count, and how many these are.
@@ -333,18 +385,14 @@ class Segmentation(Bindable):
         The Dice loss of a row weighs as much as all its pixels, so that rows count alike however
         they are cut into batches. Label smoothing after Szegedy et al. 2016, section 7.
         """
-        import torch.nn.functional as F
+        from tasks.vision.pixel_losses import losses_of_rows
 
-        from tasks.vision.pixel_losses import dice_losses, upsampled
-
-        labels = batch.targets["labels"]
-        logits = upsampled(outputs["logits"], labels.shape[1:])
-        terms = F.cross_entropy(
-            logits, labels, ignore_index=IGNORED, reduction="none", label_smoothing=label_smoothing
-        )
-        sums, counts = terms.sum((1, 2)), (labels != IGNORED).sum((1, 2)).float()
-        if self.args.dice_weight:
-            sums = sums + self.args.dice_weight * counts * dice_losses(logits, labels)
+        if "sums" in outputs:  # of many windows
+            assert not label_smoothing, "training sees one window of an image"
+            sums, counts = outputs["sums"], outputs["counts"]
+        else:
+            labels, weight = batch.targets["labels"], self.args.dice_weight
+            sums, counts = losses_of_rows(outputs["logits"], labels, weight, label_smoothing)
         each = sums.detach()
         if batch.windows is not None:
             each = each.new_zeros(len(batch)).index_add(0, batch.windows, each)
@@ -354,26 +402,26 @@ class Segmentation(Bindable):
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
     ) -> list[SegmentationPrediction]:
         """Return the class of each pixel of each image, at the image's own size."""
+        import numpy as np
+
         from tasks import arrays
         from tasks.vision import class_maps
 
-        logits = (self.forward(model, batch) if outputs is None else outputs)["logits"]
-        assert batch.sizes is not None, "images that are predicted have a size"
-        sizes = arrays.to_numpy(batch.sizes).tolist()
-        if batch.windows is None:
-            maps = [
-                class_maps.of_logits(one, *size) for one, size in zip(logits, sizes, strict=True)
-            ]
-            return [SegmentationPrediction(one) for one in maps]
-        assert batch.spans is not None, "windows have places"
-        owners, spans = arrays.to_numpy(batch.windows), arrays.to_numpy(batch.spans)
-        found = []
-        for i, (height, width) in enumerate(sizes):
-            mine = (owners == i).nonzero()[0]
-            windows = [class_maps.at_size(logits[int(j)], self.size) for j in mine]
-            whole = class_maps.stitched(windows, spans[mine], height, width)
-            found.append(SegmentationPrediction(class_maps.of_logits(whole, height, width)))
-        return found
+        sizes = _sizes_of(batch)
+        if outputs is not None and "classes" in outputs:
+            ends = np.cumsum([height * width for height, width in sizes])[:-1]
+            flat = np.split(arrays.to_numpy(outputs["classes"]), ends)
+            maps = [one.reshape(size) for one, size in zip(flat, sizes, strict=True)]
+        elif batch.windows is None:
+            logits = (self.forward(model, batch) if outputs is None else outputs)["logits"]
+            every = zip(logits, sizes, strict=True)
+            maps = [class_maps.of_logits(one, *size) for one, size in every]
+        elif outputs is None:
+            windows = (logits for _, some in self._passes(model, batch) for logits in some)
+            maps = self._stitched(windows, batch)
+        else:
+            maps = self._stitched(outputs["logits"], batch)
+        return [SegmentationPrediction(one) for one in maps]
 
     def references(self, batch: Batch) -> "list[ClassMap]":
         """Return the true class of each pixel of each image, uint8 [height, width]."""

@@ -53,6 +53,9 @@ class EvaluateArgs(Bounded):
     """of a detector, column of the boxes; by default as in training"""
     box_format: Literal["xywh", "xyxy"] | None = None
     """of a detector, how boxes in that column are written; by default as in training"""
+    classes: str | None = None
+    """of a model of pixels, file that lists what the masks of these data hold, by the names that
+    the model's classes have (`ignore`: does not count); by default one beside the data"""
     mistakes: CountOrZero = 10
     """how many of the worst mistakes to list; 0 for none"""
     features: Path | None = None

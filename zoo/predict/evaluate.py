@@ -53,7 +53,8 @@ if TYPE_CHECKING:
     from zoo.model.entry import Entry
 
 COMMONEST = 10  # confusions that are listed
-READING = ("on_bad_file", "objects_column", "box_format")  # what may be told anew of the data
+READING = {"objects_column": "boxes", "box_format": "boxes", "classes": "masks"}
+"""What may be told anew of the data, beside `on_bad_file`, and what each is for."""
 
 
 def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
@@ -189,11 +190,11 @@ def _as_told(task: Any, args: "EvaluateArgs") -> Task:
     one that is not for the task."""
     if args.on_bad_file is not None and not isinstance(task.args, FromMedia):
         raise UserError(f"`on_bad_file` is for files, and {task.name} reads none")
-    said = {name: getattr(args, name) for name in READING}
+    said = {name: getattr(args, name) for name in ("on_bad_file", *READING)}
     said = {name: value for name, value in said.items() if value is not None}
     for name in said:
         if not hasattr(task.args, name):
-            raise UserError(f"`{name}` is for boxes, and {task.name} reads none")
+            raise UserError(f"`{name}` is for {READING[name]}, and {task.name} reads none")
     told: Task = task
     if said:
         told = dataclasses.replace(task, args=dataclasses.replace(task.args, **said))

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from tasks.base import Examples
@@ -10,8 +11,8 @@ from tasks.vision import box_preflight, points
 from tests.tasks.vision.test_detection import BOX, TASK, split_of
 
 
-def findings(rows: list[Any]) -> list[str]:
-    split = split_of(["cat", "dog"], rows)
+def findings(rows: list[Any], orientation: int = 1) -> list[str]:
+    split = split_of(["cat", "dog"], rows, orientation)
     examples = Examples({"train": split}, "boxes", "none")
     found = TASK.preflight(examples, {"train": TASK.features(split, f"{rows}")}, torch.nn.ReLU())
     return [one.message for one in found if "boxes" in one.message]
@@ -23,6 +24,12 @@ def test_boxes_that_no_point_lies_in_are_told() -> None:
         "train: 1 of 2 boxes are so small at 64 x 64 that they lie between the points of the model,"
         " 8 pixels apart, and are not learned: give a larger `image_size`"
     ]
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_images_that_exif_turns_are_told(orientation: int) -> None:
+    [told] = findings([[(BOX, 1)], []], orientation)
+    assert told.startswith("train: 2 of 2 images, such as row 1, are turned by their EXIF data")
 
 
 def test_they_are_those_that_no_point_learns() -> None:

@@ -31,10 +31,14 @@ PROCESSOR = SimpleNamespace(
 TASK = Detection(Args(), ("cat", "dog")).bind_for_training(PROCESSOR, 64**2)
 
 
-def split_of(names: list[str], rows: list[list[tuple[list[float], int]]]) -> datasets.Dataset:
-    """Grey images of 40 x 20 pixels with boxes and classes."""
+def split_of(
+    names: list[str], rows: list[list[tuple[list[float], int]]], orientation: int = 1
+) -> datasets.Dataset:
+    """Grey images of 40 x 20 pixels with boxes and classes, turned as EXIF has it."""
     content = io.BytesIO()
-    Image.new("RGB", (40, 20), "gray").save(content, "PNG")
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    Image.new("RGB", (40, 20), "gray").save(content, "PNG", exif=exif)
     objects = [
         {
             "bbox": [box for box, _ in row],

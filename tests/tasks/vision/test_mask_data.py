@@ -253,6 +253,27 @@ def test_classes_of_data_that_are_evaluated_on_are_those_of_their_names(tmp_path
     (other / "classes.txt").write_text("name,value\ncow,1\nground,7\ncat,5\n")
     with pytest.raises(UserError, match=r"classes.txt lists the class 'cow'"):
         segmentation.for_evaluation(task, DataArgs(str(other), None, 0, 0), "train", None)
+    told = tmp_path / "told.csv"  # in place of the list beside the data
+    told.write_text("name,value\nground,7\ncat,5\nignore,1\n")
+    task = replace(task, args=replace(task.args, classes=str(told)))
+    found = segmentation.for_evaluation(task, DataArgs(str(other), None, 0, 0), "train", None)
+    assert counted(task, found.splits["train"]) == {"ground": 40, "cat": 24, "dog": 0}
+    told.write_text("name,value\nground,7\nwolf,5\nignore,1\n")
+    with pytest.raises(UserError, match=r"told.csv lists the class 'wolf'"):
+        segmentation.for_evaluation(task, DataArgs(str(other), None, 0, 0), "train", None)
+
+
+def test_the_data_of_the_training_are_read_as_they_were(tmp_path: Path) -> None:
+    """Whatever the list beside them says later, and whether the file of `classes` is there."""
+    root = of_numbers(tmp_path / "a", "ground\ncat\ndog\n", (0, 1, 2))
+    told = tmp_path / "told.csv"
+    told.write_text("earth\nlynx\nwolf\n")
+    data = DataArgs(str(root), None, 0, 0)
+    task, examples = segmentation.from_data(Args(classes=str(told)), data)
+    told.unlink()
+    task = segmentation.from_config(task.config() | {"size": 8})
+    found = segmentation.for_evaluation(task, data, "train", examples.fingerprint)
+    assert counted(task, found.splits["train"]) == {"earth": 40, "lynx": 24, "wolf": 16}
 
 
 def test_white_that_does_not_count_is_refused_where_two_classes_are_named(tmp_path: Path) -> None:
@@ -280,3 +301,101 @@ def test_images_that_are_turned_under_masks_that_are_not_are_told(
     Image.open(root / "images" / "1.png").save(root / "images" / "1.png", exif=exif)
     with pytest.raises(UserError, match=r"8 x 10 pixels, turned by its EXIF data, and its mask"):
         counted(task, examples.splits["train"])
+
+
+def table_of(root: Path, name: str = "train.csv") -> Path:
+    """A table beside images and masks, whose last row has no mask."""
+    pairs(root, "a", "b")
+    picture(root / "a" / "bare.jpg", 7)
+    lines = [f"a/日 {i}.jpg,b/日 {i}.png" for i in range(4)]
+    header = "file_name,mask" if name == "metadata.csv" else "image,mask"
+    (root / name).write_text("\n".join([header, *lines, "a/bare.jpg,", ""]))
+    return root / name
+
+
+def fingerprint_of(data: Path) -> str:
+    _, examples = segmentation.from_data(Args(), DataArgs(str(data), None, 0, 0))
+    return examples.fingerprint
+
+
+@pytest.mark.parametrize("name", ["train.csv", "metadata.csv"])
+def test_a_changed_mask_is_other_data(tmp_path: Path, name: str) -> None:
+    table = table_of(tmp_path, name)
+    data = tmp_path if name == "metadata.csv" else table
+    before = fingerprint_of(data)
+    picture(tmp_path / "b" / "日 2.png", 11, "mask")
+    assert fingerprint_of(data) != before
+    picture(tmp_path / "b" / "日 2.png", 2, "mask")
+    assert fingerprint_of(data) == before
+
+
+def test_a_changed_mask_of_a_folder_is_other_data(tmp_path: Path) -> None:
+    pairs(tmp_path, "images", "masks")
+    before = fingerprint_of(tmp_path)
+    picture(tmp_path / "masks" / "日 2.png", 11, "mask")
+    assert fingerprint_of(tmp_path) != before
+
+
+@pytest.mark.parametrize("name", ["train.csv", "metadata.csv"])
+def test_an_empty_cell_is_an_image_without_a_mask(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    table = table_of(tmp_path, name)
+    assert rows_of(tmp_path if name == "metadata.csv" else table) == {"train": PAIRED}
+    told = capsys.readouterr().err
+    assert "1 image without a mask, left out; the first is" in told and "bare.jpg" in told
+    assert told.count("warning") == 1, told
+
+
+def test_metadata_of_two_splits_and_masks_in_one_folder(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        pairs(tmp_path, f"{split}/images", "masks")
+        lines = [f"images/日 {i}.jpg,../masks/日 {i}.png" for i in range(4)]
+        text = "\n".join(["file_name,mask_file_name", *lines])
+        (tmp_path / split / "metadata.csv").write_text(text)
+    assert rows_of(tmp_path) == {"train": PAIRED, "validation": PAIRED}
+
+
+def test_a_split_may_have_no_column_of_masks(tmp_path: Path) -> None:
+    table_of(tmp_path)
+    (tmp_path / "test.csv").write_text("image\na/bare.jpg\n")
+    _, examples = segmentation.from_data(Args(), DataArgs(str(tmp_path), None, 0, 0))
+    assert set(examples.splits) == {"train"} and examples.unlabelled == {"test": 1}
+
+
+def test_parquet_with_images_in_it_and_paths_of_masks(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    pairs(tmp_path, "a", "b")
+    images = [(tmp_path / "a" / name).read_bytes() for name, _ in PAIRED]
+    for masks in (
+        [f"b/{name}" for _, name in PAIRED],
+        [{"bytes": None, "path": f"b/{name}"} for _, name in PAIRED],
+    ):
+        table = pa.table({"image": pa.array(images, pa.binary()), "mask": masks})
+        pyarrow.parquet.write_table(table, tmp_path / "train.parquet")
+        data = DataArgs(str(tmp_path / "train.parquet"), None, 0, 0)
+        _, examples = segmentation.from_data(Args(), data)
+        found = [row["mask"]["path"] for row in examples.splits["train"]]
+        assert found == [str(tmp_path / "b" / name) for _, name in PAIRED]
+
+
+def test_tables_of_splits_beside_the_folders_count(tmp_path: Path) -> None:
+    pairs(tmp_path, "images", "masks")
+    lines = [f"images/日 {i}.jpg,masks/日 {i}.png" for i in range(4)]
+    (tmp_path / "train.csv").write_text("\n".join(["image,mask", *lines[:1]]))
+    (tmp_path / "val.csv").write_text("\n".join(["image,mask", *lines[2:]]))
+    assert rows_of(tmp_path) == {"train": PAIRED[:1], "validation": PAIRED[2:]}
+    (tmp_path / "train.csv").write_text("id,rle\n日 0,3 4\n")
+    (tmp_path / "val.csv").unlink()
+    assert rows_of(tmp_path) == {"train": PAIRED}
+
+
+def test_labels_are_no_masks(tmp_path: Path) -> None:
+    pairs(tmp_path, "a", "b")
+    (tmp_path / "train.csv").write_text("image,label\na/日 0.jpg,cat\na/日 1.jpg,dog\n")
+    with pytest.raises(UserError, match=r"train.csv has images and no masks"):
+        rows_of(tmp_path / "train.csv")
+    with pytest.raises(UserError, match=r"train.csv, line 2, names cat, and there is no such"):
+        rows_of(tmp_path / "train.csv", mask_column="label")

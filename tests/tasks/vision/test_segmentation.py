@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from tasks.errors import UserError
 from tasks.randomness import EpochView
-from tasks.vision import class_maps
+from tasks.vision import class_maps, mask_windows, segmentation
 from tasks.vision.class_table import IGNORED, ClassTable
 from tasks.vision.pixel_losses import dice_losses
 from tasks.vision.segmentation import Args, Segmentation
@@ -100,6 +100,64 @@ def test_zeros_from_outside_do_not_count() -> None:
     batch = task.collate(rows(task, 12, EpochView(1, 1)))
     outside = batch.targets["labels"] == IGNORED
     assert 0.05 < outside.float().mean() < 0.5
+
+
+class Counting(OneHot):
+    """Remembers how many windows it saw at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most = 0
+
+    def forward(self, pixel_values: torch.Tensor) -> Any:
+        self.most = max(self.most, len(pixel_values))
+        return super().forward(pixel_values)
+
+
+def test_the_logits_of_a_tall_image_are_never_in_memory_whole() -> None:
+    import tracemalloc
+
+    task = task_of(windows=True, window_overlap=0.5)
+    mask = np.repeat(np.arange(300) % 3, 8)[:, None].repeat(40, 1).astype(np.uint8)
+    image = np.repeat((mask * 100)[:, :, None], 3, 2)
+    rows_of_one = [{"sample_id": 0, "image": image, "size": mask.shape}]
+    batch = task.collate(rows_of_one)
+    known = task.collate([rows_of_one[0] | {"mask": mask, "original": mask}])
+    model = Counting()
+    whole = 3 * mask.size * 4  # bytes of its logits
+
+    def peak_of(call: Any) -> tuple[Any, int]:
+        tracemalloc.start()
+        try:
+            return call(), tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    [one], peak = peak_of(lambda: task.predict(model, batch))
+    assert np.array_equal(one.classes, mask) and peak < whole / 2
+    outputs, peak = peak_of(lambda: task.forward(model, known))
+    assert peak < whole / 2 and model.most == segmentation.WINDOWS
+    [other] = task.predict(model, known, outputs)
+    assert np.array_equal(other.classes, mask)
+    loss = task.loss(outputs, known)
+    every = task.loss({"logits": model(**known.inputs).logits}, known)
+    assert loss.count == every.count == mask.size and torch.equal(loss.terms, every.terms)
+    [again] = task.predict(model, batch, task.forward(model, batch))
+    assert np.array_equal(again.classes, mask)
+
+
+@pytest.mark.parametrize("size", [(40, 33), (9, 40), (40, 9), (5, 7)])
+@pytest.mark.parametrize("small", [1, 2])
+def test_stitched_windows_are_the_mean_of_their_logits(size: tuple[int, int], small: int) -> None:
+    side, rng = 16, np.random.default_rng(0)
+    owners, spans = mask_windows.all_of(np.array([size]), side, 0.4)
+    shape = (len(owners), 4, side // small, side // small)
+    logits = rng.normal(size=shape).astype(np.float32)
+    sums = np.zeros((4, max(size[0], side), max(size[1], side)), np.float32)
+    for one, (top, left) in zip(logits, spans, strict=True):
+        sums[:, top : top + side, left : left + side] += class_maps.at_size(one, side)
+    [found] = class_maps.stitched(iter(logits), owners, spans, [size], side)
+    assert np.array_equal(found, sums[:, : size[0], : size[1]].argmax(0))
 
 
 @pytest.mark.parametrize(("side", "window", "overlap"), [(40, 16, 0.25), (16, 16, 0.9), (5, 8, 0)])
@@ -211,8 +269,9 @@ def test_arrays_and_tensors_predict_alike() -> None:
         every = rows(task)
         tensors, found = task.collate(every), task.collate_arrays(every)
         assert np.array_equal(tensors.inputs["pixel_values"].numpy(), found.inputs["pixel_values"])
-        outputs = task.forward(OneHot(), tensors)
-        arrays = {"logits": outputs["logits"].numpy()}
+        outputs = task.forward(OneHot(), tensors)  # of many windows not their logits
+        assert ("logits" in outputs) is not windows
+        arrays = {"logits": OneHot()(**tensors.inputs).logits.numpy()}
         for one, other in zip(
             task.predict(OneHot(), tensors, outputs),
             task.predict(OneHot(), found, arrays),  # type: ignore[arg-type]
@@ -259,8 +318,6 @@ def test_settings_that_make_no_sense(args: dict[str, Any], fault: str) -> None:
 
 def test_a_checkpoint_gives_the_same_task() -> None:
     import json
-
-    from tasks.vision import segmentation
 
     coloured = ClassTable(NAMES, (3, 7, 9), ((0, 0, 0), (1, 2, 3), (4, 5, 6)), ((9, 9, 9),))
     task = Segmentation(Args(windows=True, value_range=(0, 4095)), NAMES, coloured)

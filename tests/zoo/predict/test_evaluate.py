@@ -22,9 +22,16 @@ def test_the_most_frequent_confusions_come_first() -> None:
     ]
 
 
-@pytest.mark.parametrize("flag", [{"box_format": "xyxy"}, {"objects_column": "things"}])
-def test_how_boxes_are_written_is_for_tasks_that_read_them(flag: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("flag", "what"),
+    [
+        ({"box_format": "xyxy"}, "boxes"),
+        ({"objects_column": "things"}, "boxes"),
+        ({"classes": "classes.csv"}, "masks"),
+    ],
+)
+def test_how_data_are_written_is_for_tasks_that_read_them(flag: dict[str, Any], what: str) -> None:
     task = SimpleNamespace(name="text-classification", args=SimpleNamespace())
-    with pytest.raises(UserError, match=f"`{next(iter(flag))}` is for boxes, and text-class"):
+    with pytest.raises(UserError, match=f"`{next(iter(flag))}` is for {what}, and text-class"):
         _as_told(task, EvaluateArgs(Path("runs/x"), **flag))
     assert _as_told(task, EvaluateArgs(Path("runs/x"))) is task

@@ -43,6 +43,7 @@ RAGGED = {
     "token-classification": ("spans",),
     "fill-mask": ("guesses",),
     "image-segmentation": ("labels", "shares"),
+    "object-detection": ("labels", "scores", "boxes"),
 }
 """What predictions hold of which each input has another number, by pipeline."""
 PAIR = "text_pair"
@@ -73,7 +74,8 @@ def outputs_of(model: Description) -> list[dict[str, Any]]:
       k first, all without `top_k`. Of several labels: `label` [n], a JSON list of those that are
       given, and `labels` and `scores` as before.
     - Of a regression: `values` [n, numbers]. Of a recogniser: `text` [n].
-    - Of a tagger `spans`, of a masked model `guesses`, of a model of pixels `labels` and `shares`
+    - Of a tagger `spans`, of a masked model `guesses`, of a model of pixels `labels` and `shares`,
+      of a detector `labels`, `scores` and `boxes` (x0, y0, x1, y1 in pixels of the image)
       [n], each as JSON, since they are ragged.
     - Of embeddings: `embedding` [n, hidden], where no labels are given.
     """

@@ -215,3 +215,16 @@ def test_the_classes_of_pixels_are_as_many_as_an_image_has() -> None:
     assert list(shares.values) == ["[0.75, 0.25]", "[]"]
     told = [one["name"] for one in open_inference.outputs_of(model)]
     assert told == ["labels", "shares"] == [labels.name, shares.name]
+
+
+def test_boxes_are_as_many_as_an_image_has() -> None:
+    model = described.things()
+    found = [
+        {"labels": ["fine", "dull"], "scores": [0.9, 0.5], "boxes": [[1, 2, 3.5, 4], [0, 0, 9, 9]]},
+        {"labels": [], "scores": [], "boxes": []},
+    ]
+    asked = InferRequest("7", [], {}, {}, all_binary=True)
+    read = _read(asked, model, found)
+    assert list(read) == ["labels", "scores", "boxes"]
+    for i, prediction in enumerate(found):
+        assert {name: json.loads(values[i]) for name, values in read.items()} == prediction
