@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.base import Examples, Task
-from tasks.errors import UserError
+from tasks.errors import UserError, shortened
 from tasks.printing import print_lines
 from zoo.model import registry
 from zoo.train.resume import state as states
@@ -242,8 +242,7 @@ def _labels(labels: list[str]) -> str:
 
 def _value(value: Any) -> str:
     many = " ".join(map(str, value)) if isinstance(value, list) else value
-    text = "none" if many in (None, "") else str(many)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shortened("none" if many in (None, "") else str(many))
 
 
 def _short(value: Any) -> Any:
