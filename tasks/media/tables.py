@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tasks.data import files, tables
 from tasks.data.columns import folded
 from tasks.data.splits import CANONICAL
-from tasks.errors import UserError
+from tasks.errors import UserError, shortened
 from tasks.media import parquet
 from tasks.media import rows as media_rows
 from tasks.printing import print_lines
@@ -250,7 +250,7 @@ def _problem(written: str | None, file: Path) -> str | None:
     """Return what is wrong with a file that a table names; None where nothing is."""
     if not written:
         return "names no file"
-    quoted = written if len(written) <= LONGEST_SHOWN else f"{written[:LONGEST_SHOWN]}..."
+    quoted = shortened(written, LONGEST_SHOWN)
     if URL.match(written):
         return f"names a URL ({quoted}): download the files and name them by their paths"
     try:

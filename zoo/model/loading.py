@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import json_files
-from tasks.errors import UserError, foreign
+from tasks.errors import UserError, foreign, shortened
 from tasks.panics import is_panic
 from zoo.model import parts, remote_code
 
@@ -274,8 +274,7 @@ def must_agree(folder: Path, task: Any, processor: Any) -> None:
 
 
 def _shown(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return shortened(str(value), 80)
 
 
 def unfilled(parameter: Any) -> bool:

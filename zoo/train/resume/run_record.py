@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.base import Examples, Task
-from tasks.errors import UserError
+from tasks.errors import UserError, shortened
 from tasks.printing import print_lines
 from zoo.model import registry
 from zoo.train.resume import state as states
@@ -241,8 +241,8 @@ def _labels(labels: list[str]) -> str:
 
 
 def _value(value: Any) -> str:
-    text = "none" if value is None else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    many = " ".join(map(str, value)) if isinstance(value, list) else value
+    return shortened("none" if many in (None, "") else str(many))
 
 
 def _short(value: Any) -> Any:
