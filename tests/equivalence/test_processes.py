@@ -114,21 +114,21 @@ def test_an_epoch_whose_last_step_is_smaller_than_the_ranks(
 
 
 @pytest.mark.parametrize("case", ["text"], indirect=True)
-def test_begun_on_one_and_finished_on_two(alone: Run, case: Case, tmp_path: Path) -> None:
-    """Batch 32 on one process, then batch 16 on two and 8 on two: every sample once, in order."""
+@pytest.mark.parametrize("batch", [16, pytest.param(8, marks=pytest.mark.slow)])
+def test_begun_on_one_and_finished_on_two(
+    alone: Run, case: Case, tmp_path: Path, batch: int
+) -> None:
+    """Batch 32 on one process, then batch 16 or 8 on two: every sample once, in order."""
     folder = tmp_path / "run"
     begun = case.finetune(folder, *FLAGS, "--save_steps", 3, "--save_total_limit", 9)
     assert begun.steps == alone.steps
     for path in (folder / "state").glob("step-*"):
         if path.name > "step-00000003":  # as if it had been killed after the third step
             shutil.rmtree(path)
-    flags = (*FLAGS, "--save_total_limit", 9, "--resume", "--per_device_train_batch_size", 16)
+    flags = (*FLAGS, "--save_total_limit", 9, "--resume", "--per_device_train_batch_size", batch)
     run_ranks(case.arguments(folder, *flags), tmp_path / "logs")
-    _same(Run(folder), alone)
-    for path in (folder / "state").glob("step-*"):
-        if path.name > "step-00000003":
-            shutil.rmtree(path)
-    run_ranks(case.arguments(folder, *flags[:-1], 8), tmp_path / "again")
     sizes = [len(ids) for ids in Run(folder).steps]
-    assert sizes[:3] == [32, 32, 32] and set(sizes[3:]) == {16}
+    assert sizes[:3] == [32, 32, 32] and set(sizes[3:]) <= {2 * batch, 16}  # an epoch's end has 16
     assert [i for ids in Run(folder).steps for i in ids] == [i for ids in alone.steps for i in ids]
+    if batch == 16:
+        _same(Run(folder), alone)
