@@ -4,7 +4,7 @@ light, for the command line."""
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tasks.bounds import BelowOne, Bounds, NotNegative
 from tasks.errors import UserError
@@ -33,6 +33,9 @@ class Args(AugmentArgs, ImageArgs):
     """share of a window that the next one sees too, at least; their logits are averaged there"""
     dice_weight: NotNegative = 0.0
     """weight of the Dice loss of each image beside the cross entropy of its pixels"""
+    class_weights: Literal["none", "balanced"] = "none"
+    """balanced: in the cross entropy a pixel weighs n / (classes * the pixels of its class), as in
+    scikit-learn, counted over the masks of train"""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
-from tasks.vision import segmentation
+from tasks.vision import mask_data, mask_files, segmentation
 from tasks.vision.segmentation import Args
 
 VALUES = (0, 1, 2)
@@ -399,3 +399,29 @@ def test_labels_are_no_masks(tmp_path: Path) -> None:
         rows_of(tmp_path / "train.csv")
     with pytest.raises(UserError, match=r"train.csv, line 2, names cat, and there is no such"):
         rows_of(tmp_path / "train.csv", mask_column="label")
+
+
+def test_classes_weigh_by_the_pixels_of_trains_masks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At their own size, whatever the images are resized to; those ignored count nothing."""
+    monkeypatch.setattr(mask_data, "ROWS_A_JOB", 2)
+    monkeypatch.setattr(mask_files, "BAND", 7)
+    for split, count in (("train", 5), ("validation", 2)):
+        pairs(tmp_path / split, "images", "masks", count)
+    file = tmp_path / "train" / "masks" / "日 0.png"
+    values = np.asarray(Image.open(file)).copy()
+    values[4:] = 255
+    Image.fromarray(values).save(file)
+    (tmp_path / "train" / "masks" / "日 1.png").write_bytes(b"no mask")
+    (tmp_path / "classes.txt").write_text("ground\nthing\nother\nnever\n")
+    masks = [np.asarray(Image.open(file.with_stem(f"日 {i}"))) for i in (0, 2, 3, 4)]
+    counts = np.bincount(np.concatenate(masks, axis=None), minlength=256)[:3]
+    data = DataArgs(data=str(tmp_path), test_size=0)
+    task, _ = segmentation.from_data(Args(class_weights="balanced"), data)
+    assert task.class_weights == pytest.approx([*(counts.sum() / (4 * counts)), 1])
+    task, _ = segmentation.from_data(
+        Args(class_weights="balanced"), replace(data, max_train_samples=1)
+    )
+    assert task.class_weights != pytest.approx([*(counts.sum() / (4 * counts)), 1])
+    assert segmentation.from_data(Args(), data)[0].class_weights == ()
