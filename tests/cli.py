@@ -13,13 +13,18 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zoo.model.entry import Entry
 
 ROOT = Path(__file__).resolve().parent.parent
+PICTURES = ("training.png", "confusion_matrix.png", "mistakes.png", "confusions")
+"""What a checkpoint or its card has, up to a dash before its digest."""
+_drawn: dict[tuple[str, int], bytes] = {}
+"""Those that were drawn, by name and number of axes."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,12 @@ class Done:
 def run_cli(model: Entry | str, *argv: object) -> Done:
     """Runs a verb in this process; an exception that is no `UserError` passes through.
 
+    The figures of a checkpoint are made, but their files are those of the first such figures.
     `model` is an entry, its module ("zoo.nlp.bert_cls"), or "zoo" for `python -m zoo`.
     """
     out, err = io.StringIO(), io.StringIO()
     arguments = [str(argument) for argument in argv]
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), drawn_once():
         try:
             code = _main(model, arguments)
         except SystemExit as stop:  # --help, and flags that are wrong
@@ -52,6 +58,31 @@ def run_cli(model: Entry | str, *argv: object) -> Done:
             sys.__stderr__.write(out.getvalue() + err.getvalue() + traceback.format_exc())
             raise
     return Done(code, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def drawn_once() -> Iterator[None]:
+    """Make the figures of a checkpoint, but draw only the first of a kind: to draw one takes longer
+    than the few steps that most checkpoints are trained for."""
+    from zoo.machine import output_file, plots
+
+    save = plots.save
+
+    def once(figure: Any, path: Path, *rest: Any, **more: Any) -> None:
+        key = path.name.partition("-")[0], len(figure.axes)
+        if drawn := _drawn.get(key):
+            with output_file.replacing(path, "the picture") as file:
+                file.write(drawn)
+        else:
+            save(figure, path, *rest, **more)
+            if key[0] in PICTURES:
+                _drawn[key] = path.read_bytes()
+
+    plots.save = once
+    try:
+        yield
+    finally:
+        plots.save = save
 
 
 def run_process(

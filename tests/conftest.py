@@ -3,18 +3,24 @@
 The variables are set on import, before anything reads them: the Hugging Face libraries look once.
 """
 
+import contextlib
+import gc
+import importlib
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import cases, tiny_pairs, tiny_text
-from tests.cli import ROOT
+from tests.cli import ROOT, run_cli
+from tests.sharing import shared
 
 SCRATCH = Path(tempfile.mkdtemp(prefix="zoo-tests-"))
 for name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_ASSETS_CACHE", "HF_MODULES_CACHE"):
@@ -49,6 +55,50 @@ def pytest_configure(config: pytest.Config) -> None:
     asked = config.option.markexpr
     if not re.search(r"\bgpu\b", asked) or re.search(r"\bnot\s+gpu\b", asked):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Has each worker begin with other files, as all workers collect all tests.
+
+    Two thirds of the time for a file go into its compilation, with assertions rewritten. So each
+    worker compiles a part, and finds the bytecode of the others' parts when it comes to them.
+    """
+    gc.disable()  # what is imported stays, and looking through it takes a tenth of the time
+    try:
+        if session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+            _import_own_part()
+        return (yield)
+    finally:
+        gc.freeze()  # later collections leave it out, which takes seconds each
+        gc.enable()
+
+
+def _import_own_part() -> None:
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    for path in files[len(files) * worker // workers :] if worker else []:
+        # what cannot be imported, or skips itself, is told of when it is collected
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Has one worker do all tests of `zoo.serve`, which share services of their session."""
+    if config.getoption("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFixtures(LoadScopeScheduling):
+        """By file, but for tests whose fixtures of the session cost more than they do."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            serve = "tests/zoo/serve"
+            return serve if nodeid.startswith(f"{serve}/") else super()._split_scope(nodeid)
+
+    return ByFixtures(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` leaves out what is slow
@@ -95,6 +145,26 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of weights; see `tests.tiny_text.write_bert`. Copy it to change it."""
     return _written(tiny_text.write_bert, tmp_path_factory.mktemp("tiny_bert"))
+
+
+@pytest.fixture(scope="session")
+def exported_model(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Gives a tiny checkpoint of the model of a name, with an ONNX program: see
+    `tests.tiny_models`. Copy it to change it."""
+
+    from tests import tiny_models  # imports transformers, which reads the variables above
+
+    def make(name: str, folder: Path) -> None:
+        made = tiny_models.checkpoint(name, request.getfixturevalue, folder)
+        done = run_cli("zoo", "export", made, "--runtime", "onnx")
+        assert done.code == 0 and "arrangements compared" in done.out, done.err
+
+    def exported(name: str) -> Path:
+        return shared(tmp_path_factory, f"exported-{name}", partial(make, name)) / "run"
+
+    return exported
 
 
 @pytest.fixture(scope="session")

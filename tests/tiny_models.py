@@ -1,11 +1,14 @@
 """A tiny checkpoint of every model of the zoo, for the tests that must hold for all of them."""
 
+import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests import tiny_pairs, tiny_speech
 from tests.cli import run_cli
+from tests.sharing import shared
 
 SHORT: tuple[object, ...] = ("--report_to", "none", "--max_steps", 2, "--dtype", "fp32")
 SHORT += ("--per_device_train_batch_size", 8, "--max_train_samples", 48, "--logging_steps", 1)
@@ -148,10 +151,15 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
 
 
 def checkpoint(name: str, fixture: Fixture, folder: Path) -> Path:
-    """Trains the model of a name for two steps; returns its folder."""
+    """The model of a name, trained for two steps, in `folder`: a copy of what is trained once a
+    session; returns the checkpoint's own folder."""
+    trained = shared(fixture("tmp_path_factory"), f"trained-{name}", partial(_train, name, fixture))
+    return Path(shutil.copytree(trained / "run", folder / "run"))
+
+
+def _train(name: str, fixture: Fixture, folder: Path) -> None:
     module, flags = MODELS[name]
     verb = "pretrain" if name in ("bert_mlm", "gpt_lm", "mae", "vae", "ddpm") else "finetune"
     words = (verb, *flags(fixture, folder), "--output_dir", folder / "run", *SHORT)
     done = run_cli(module, *words)
     assert done.code == 0, done.err
-    return folder / "run"

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,8 +15,6 @@ import psutil
 import pytest
 
 import zoo
-from tests import tiny_models
-from tests.cli import run_cli
 from tests.serving import Served, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -25,11 +23,8 @@ CONNECTIONS = 256
 
 
 @pytest.fixture(scope="module")
-def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("loaded")
-    made = tiny_models.checkpoint("bert_cls", request.getfixturevalue, folder)
-    assert run_cli("zoo", "export", made, "--runtime", "onnx").code == 0
-    return made
+def checkpoint(exported_model: Callable[[str], Path]) -> Path:
+    return exported_model("bert_cls")
 
 
 @dataclass

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,23 @@ def _same(value: Any, words: list[str]) -> bool:
     if isinstance(value, int | float):
         return [value] == list(map(float, words))
     return [value] == words
+
+
+@cache
+def _help(*words: str) -> str:
+    done = run_cli(*words, "--help-all")
+    assert done.code == 0, done.err
+    return done.out
+
+
+def test_flags_exist() -> None:
+    """Of the commands that `nox -s examples` runs alone, too."""
+    models = [one for one in COMMANDS.values() if one.words[2].startswith("zoo.") and not one.lacks]
+    assert len(models) > 40
+    for command in models:
+        shown = _help(*command.words[2:4]).replace("-", "_")
+        for flag in command.flags:
+            assert f"__{flag.replace('-', '_')}" in shown, f"--{flag}: {command.line}"
 
 
 def test_what_is_missing_in_a_record_is_seen() -> None:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from tests import tiny_models
 from tests.cli import run_cli, run_program
 from tests.finetuning import finetune
 from zoo.deploy import export
@@ -28,17 +27,11 @@ TEXTS = ("a fine film", "dull, and far too long, but I have seen worse this year
 
 
 @pytest.fixture(scope="module")
-def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bert_cls")
-    return tiny_models.checkpoint("bert_cls", request.getfixturevalue, folder)
-
-
-@pytest.fixture(scope="module")
-def exported(trained: Path) -> Path:
-    done = run_cli(MODEL, "export", trained, "--runtime", "onnx")
-    assert done.code == 0, done.err
-    assert "arrangements compared" in done.out
-    return trained
+def exported(
+    exported_model: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A checkpoint with its artifact, which is evaluated."""
+    return Path(shutil.copytree(exported_model("bert_cls"), tmp_path_factory.mktemp("own") / "run"))
 
 
 @pytest.fixture
@@ -190,12 +183,12 @@ def _overflow(real: Export) -> Export:
 def test_an_exporters_bug_is_caught(
     bug: Callable[[Export], Export],
     said: str,
-    trained: Path,
+    exported: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("artifacts", "state", "logs"))
+    shutil.copytree(exported, folder, ignore=shutil.ignore_patterns("artifacts", "state", "logs"))
     monkeypatch.setattr(onnx_runtime, "export", bug(onnx_runtime.export))
     done = run_cli(MODEL, "export", folder, "--runtime", "onnx")
     assert done.code == 1
@@ -205,10 +198,10 @@ def test_an_exporters_bug_is_caught(
 
 
 def test_a_batch_that_is_baked_in_is_caught(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("artifacts", "state", "logs"))
+    shutil.copytree(exported, folder, ignore=shutil.ignore_patterns("artifacts", "state", "logs"))
     shapes = transformers_export.shapes
 
     def fixed(signature: Any) -> Any:
@@ -231,37 +224,37 @@ def test_a_batch_that_is_baked_in_is_caught(
         ("eager", "runs the checkpoint itself"),
     ],
 )
-def test_strange_runtimes(trained: Path, runtime: str, said: str) -> None:
-    done = run_cli(MODEL, "export", trained, "--runtime", runtime)
+def test_strange_runtimes(exported: Path, runtime: str, said: str) -> None:
+    done = run_cli(MODEL, "export", exported, "--runtime", runtime)
     assert done.code == 2 and said in done.err and len(done.err.splitlines()) == 1
 
 
-def test_a_runtime_that_is_not_installed(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runtime_that_is_not_installed(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *a: None if name == "openvino" else real(name, *a)
     )
-    done = run_cli(MODEL, "export", trained, "--runtime", "openvino")
+    done = run_cli(MODEL, "export", exported, "--runtime", "openvino")
     assert done.code == 2 and "pip install -e '.[openvino]'" in done.err
 
 
-def test_opsets(trained: Path) -> None:
-    before = sorted(trained.rglob("*"))
+def test_opsets(exported: Path) -> None:
+    before = sorted(exported.rglob("*"))
     for opset, said in ((7, "too old: at least 18"), (900, "knows up to")):
-        done = run_cli(MODEL, "export", trained, "--runtime", "onnx", "--opset", opset)
+        done = run_cli(MODEL, "export", exported, "--runtime", "onnx", "--opset", opset)
         assert done.code == 2 and said in done.err
-    done = run_cli(MODEL, "export", trained, "--runtime", "pt2", "--opset", 20)
+    done = run_cli(MODEL, "export", exported, "--runtime", "pt2", "--opset", 20)
     assert done.code == 2 and "--opset is for onnx" in done.err
-    assert sorted(trained.rglob("*")) == before
+    assert sorted(exported.rglob("*")) == before
 
 
-def test_a_checkpoint_of_another_model(trained: Path) -> None:
-    done = run_cli("zoo.vision.cnn_cls", "export", trained, "--runtime", "onnx")
+def test_a_checkpoint_of_another_model(exported: Path) -> None:
+    done = run_cli("zoo.vision.cnn_cls", "export", exported, "--runtime", "onnx")
     assert done.code == 2 and "is a checkpoint of bert_cls" in done.err
 
 
-def test_not_exported(trained: Path) -> None:
-    done = run_cli(MODEL, "predict", trained, "--text", "a", "--deployment", "pt2")
+def test_not_exported(exported: Path) -> None:
+    done = run_cli(MODEL, "predict", exported, "--text", "a", "--deployment", "pt2")
     assert done.code == 2 and "has no artifact for pt2" in done.err
 
 
@@ -325,10 +318,10 @@ def test_the_domains_script(exported: Path) -> None:
 
 
 def test_nothing_is_left_of_an_export_that_fails(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("artifacts", "state", "logs"))
+    shutil.copytree(exported, folder, ignore=shutil.ignore_patterns("artifacts", "state", "logs"))
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", str(folder))

@@ -6,15 +6,13 @@ import json
 import random
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests import tiny_models
-from tests.cli import run_cli
 from tests.serving import Served, serving
 
 pytestmark = pytest.mark.slow
@@ -53,12 +51,8 @@ TYPES = (
 
 
 @pytest.fixture(scope="module")
-def service(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Served]:
-    made = tmp_path_factory.mktemp("fuzzed")
-    folder: Path = tiny_models.checkpoint("bert_cls", request.getfixturevalue, made)
-    assert run_cli("zoo", "export", folder, "--runtime", "onnx").code == 0
+def service(exported_model: Callable[[str], Path]) -> Iterator[Served]:
+    folder = exported_model("bert_cls")
     flags = ("--deployment", "onnx", "--threads", 1, "--slow_client_s", 1, "--max_body_mb", 1)
     with serving(folder, *flags) as served:
         yield served

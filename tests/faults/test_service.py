@@ -15,20 +15,15 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests import tiny_models
-from tests.cli import run_cli
 from tests.serving import Served, serving
 
 FLAGS = ("--deployment", "onnx", "--threads", 1)
 
 
 @pytest.fixture(scope="module")
-def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoint(exported_model: Callable[[str], Path]) -> Path:
     """A tiny checkpoint with a program that starts without torch, in a second."""
-    made = tmp_path_factory.mktemp("served")
-    folder = tiny_models.checkpoint("bert_cls", request.getfixturevalue, made)
-    assert run_cli("zoo", "export", folder, "--runtime", "onnx").code == 0
-    return folder
+    return exported_model("bert_cls")
 
 
 @pytest.fixture(scope="module")
@@ -110,29 +105,6 @@ def test_a_worker_that_hangs_is_replaced(checkpoint: Path) -> None:
         assert [one.pid for one in service.workers()] != [worker.pid]
 
 
-def test_sigterm_answers_what_came_before(checkpoint: Path) -> None:
-    with serving(checkpoint, *FLAGS) as service:
-        _drain(service)
-
-
-def _drain(service: Served) -> None:
-    [worker] = service.workers()
-    worker.suspend()
-    found: list[int] = []
-    asking = threading.Thread(target=lambda: found.extend(_asking(service, 8, 8)))
-    asking.start()
-    time.sleep(1)
-    service.process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
-    with pytest.raises(OSError):  # it takes no more
-        _open(service).close()
-    worker.resume()
-    asking.join(60)
-    assert found == [200] * 8, service.log
-    assert service.process.wait(30) == 0
-    assert "Traceback" not in service.log
-
-
 def test_too_many_are_told_to_come_back(service: Served) -> None:
     [worker] = service.workers()
     worker.suspend()
@@ -205,3 +177,22 @@ def test_a_service_that_is_killed_leaves_no_worker(checkpoint: Path) -> None:
         [worker] = service.workers()
         service.process.kill()
         worker.wait(20)
+
+
+def test_sigterm_answers_what_came_before(service: Served) -> None:
+    """The last test here: it ends the service."""
+    [worker] = service.workers()
+    worker.suspend()
+    found: list[int] = []
+    asking = threading.Thread(target=lambda: found.extend(_asking(service, 8, 8)))
+    asking.start()
+    time.sleep(1)
+    service.process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    with pytest.raises(OSError):  # it takes no more
+        _open(service).close()
+    worker.resume()
+    asking.join(60)
+    assert found == [200] * 8, service.log
+    assert service.process.wait(30) == 0
+    assert "Traceback" not in service.log

@@ -54,7 +54,8 @@ def save(figure: Any, path: Path, what: str = "the picture", dpi: int = 120) -> 
 def training_curves(path: Path, records: Sequence[Mapping[str, Any]], metric: str) -> None:
     """Plot training and validation loss over epochs and, if it was evaluated, the main metric."""
     measured = [r for r in records if r["split"] == "validation" and metric in r]
-    losses, *others = _side_by_side(2 if measured else 1)
+    margins = 0.85, 0.15, 0.55, 0.35  # for a title, and numbers of six digits
+    losses, *others = _cells(1, 2 if measured else 1, (5, 4), margins)
     for split in ("train", "validation"):
         chosen = [r for r in records if r["split"] == split]
         if chosen:
@@ -71,21 +72,31 @@ def training_curves(path: Path, records: Sequence[Mapping[str, Any]], metric: st
     save(losses.figure, path)
 
 
-def _side_by_side(count: int) -> list[Any]:
-    """Return axes of 5 by 4 inches. Their margins hold a title and numbers of six digits: a
-    layout that measures these draws each figure twice, and a run of seconds would wait for it."""
+def _cells(
+    rows: int, columns: int, size: tuple[float, float], margins: tuple[float, float, float, float]
+) -> list[Any]:
+    """Return the axes of a figure of equal cells, row by row.
+
+    A layout that measures what is drawn draws each figure twice, and a run of seconds would wait
+    for it: so the margins are given.
+
+    Args:
+        size: width and height of a cell in inches.
+        margins: left, right, below and above the axes of a cell, in inches.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5 * count, 4))
-    left, right, below, above = 0.85, 0.15, 0.55, 0.35  # inches
+    (width, height), (left, right, below, above) = size, margins
+    figure = Figure(figsize=(columns * width, rows * height))
     figure.subplots_adjust(
-        left=left / (5 * count),
-        right=1 - right / (5 * count),
-        bottom=below / 4,
-        top=1 - above / 4,
-        wspace=(left + right) / (5 - left - right),
+        left=left / (columns * width),
+        right=1 - right / (columns * width),
+        bottom=below / (rows * height),
+        top=1 - above / (rows * height),
+        wspace=(left + right) / (width - left - right),
+        hspace=(below + above) / (height - below - above),
     )
-    return list(np.ravel(figure.subplots(1, count)))
+    return list(np.ravel(figure.subplots(rows, columns)))
 
 
 def _curve(
@@ -136,11 +147,11 @@ def grid(
     rows = -(-len(drawn) // columns)
     widest = max(width(line) for title in titles for line in title.split("\n"))
     lines = max(title.count("\n") + 1 for title in titles)
-    figure = new_figure(columns * max(1.8, 0.075 * widest), rows * (1.8 + 0.15 * lines))
-    axes = figure.subplots(rows, columns, squeeze=False).reshape(-1)
+    size = max(1.8, 0.075 * widest), 1.85 + 0.15 * lines
+    axes = _cells(rows, columns, size, (0.05, 0.05, 0.05, 0.1 + 0.15 * lines))
     for place, (draw, argument), title in zip(axes, drawn, titles, strict=False):
         draw(place, argument)
         place.set_title(title, fontsize=8, parse_math=False)
     for place in axes[len(drawn) :]:
         place.set_axis_off()
-    save(figure, path)
+    save(axes[0].figure, path)

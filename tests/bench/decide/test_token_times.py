@@ -1,6 +1,5 @@
 """How soon a finalist writes: what is timed, what 95 of 100 texts keep, and limits on both."""
 
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +14,6 @@ from bench.decide.token_times import TokenTime, TokenTimes
 from tests import tiny_models
 from tests.bench.decide.conftest import Decide
 from tests.bench.decide.test_pareto import point
-from tests.sharing import shared
 from zoo.deploy import winner
 from zoo.measure import Arm
 from zoo.store import evidence
@@ -62,12 +60,8 @@ def test_limits_are_kept_by_95_of_100_texts() -> None:
 @pytest.fixture(scope="module")
 def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny checkpoint that writes, which a decision writes into."""
-
-    def make(folder: Path) -> None:
-        tiny_models.checkpoint("gpt_lm", request.getfixturevalue, folder)
-
-    read = shared(tmp_path_factory, "served-gpt", make) / "run"
-    return Path(shutil.copytree(read, tmp_path_factory.mktemp("gpt") / "run"))
+    folder = tmp_path_factory.mktemp("gpt")
+    return tiny_models.checkpoint("gpt_lm", request.getfixturevalue, folder)
 
 
 @pytest.mark.usefixtures("all_are_finalists", "made_up_times")

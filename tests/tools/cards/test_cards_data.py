@@ -1,5 +1,6 @@
 """What a card says of the data and of each class is what was counted; its commands run."""
 
+import contextlib
 import csv
 import json
 import re
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli import Done, run_cli, run_process
+from tests.cli import Done, run_cli
 from tests.tiny_text import review_rows
 from tests.tools.cards.folders import Folder, make
 from tools.cards.cli import main as cards
@@ -48,7 +49,9 @@ def run(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Folder:
     work = tmp_path_factory.mktemp("work")
     up = f"../{home.parent.parent.name}/anna/her reviews"
     words = ("finetune", "--data", up, *FLAGS, "--output_dir", "runs/x")
-    done = run_process("zoo.nlp.rnn_cls", *words, cwd=work)
+    typed = list(map(str, words))
+    with contextlib.chdir(work), evidence.recorded_as("zoo.nlp.rnn_cls", typed):
+        done = run_cli("zoo.nlp.rnn_cls", *words)
     assert done.code == 0, done.err
     write(work / "runs" / "x")
     return Folder(work / "runs" / "x")

@@ -3,14 +3,14 @@
 import contextlib
 import io
 
-from tests.cli import Done
+from tests.cli import Done, drawn_once
 from tools.hub.cli import main
 
 
 def hub_cli(*argv: object) -> Done:
     """What `python -m tools.hub ...` leaves behind."""
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), drawn_once():
         code = main([str(word) for word in argv])
     return Done(code, out.getvalue(), err.getvalue())
 

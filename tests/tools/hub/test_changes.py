@@ -1,6 +1,8 @@
 """A file that changes while it is pushed: what is complete can be pulled."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,8 +36,21 @@ class Cuts(Writes):
         return content[: len(content) // 2]
 
 
-@pytest.mark.parametrize("call", ["alive", "info", "create", "preupload", "commit"])
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "evidence.jsonl", "README.md"])
+def _each(calls: Sequence[str], ways: Sequence[Any]) -> list[Any]:
+    """Each call in each way; in the quick suite each call in one, and each way at one."""
+    return [
+        pytest.param(call, way, marks=[] if i % len(ways) == j else pytest.mark.slow)
+        for i, call in enumerate(calls)
+        for j, way in enumerate(ways)
+    ]
+
+
+NAMES = ("config.json", "tokenizer.json", "evidence.jsonl", "README.md")
+
+
+@pytest.mark.parametrize(
+    ("call", "name"), _each(("alive", "info", "create", "preupload", "commit"), NAMES)
+)
 def test_what_was_read_is_what_is_sent(
     hub: TinyHub, checkpoint: Path, tmp_path: Path, call: str, name: str
 ) -> None:
@@ -50,18 +65,21 @@ def test_what_was_read_is_what_is_sent(
     assert all((tmp_path / "pulled" / path).read_bytes() == before[path] for path in before)
 
 
-@pytest.mark.parametrize("kind", [Writes, Cuts])
-@pytest.mark.parametrize("looks", [True, False])
-@pytest.mark.parametrize("call", ["alive", "info", "create", "preupload", "batch", "upload"])
+WAYS = ((True, Writes), (False, Cuts), (True, Cuts), (False, Writes))
+
+
+@pytest.mark.parametrize(
+    ("call", "way"), _each(("alive", "info", "create", "preupload", "batch", "upload"), WAYS)
+)
 def test_weights_that_change_are_not_committed(
     hub: TinyHub,
     checkpoint: Path,
     call: str,
-    looks: bool,
-    kind: type[Writes],
+    way: tuple[bool, type[Writes]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whether or not the Hub looks at what it is given."""
+    looks, kind = way
     monkeypatch.setattr(hub, "looks", looks)
     hub.fault(kind(call, checkpoint / "model.safetensors"))
     done = hub_cli("push", checkpoint, REPO)

@@ -2,12 +2,12 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tasks.errors import UserError
-from tests import tiny_models
 from tests.cli import run_cli
 from zoo.deploy import winner
 from zoo.deploy.winner import Winner
@@ -16,13 +16,12 @@ from zoo.store import evidence
 
 
 @pytest.fixture(scope="module")
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(
+    exported_model: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A checkpoint with an ONNX program, which was chosen."""
-    folder = tiny_models.checkpoint(
-        "cnn_cls", request.getfixturevalue, tmp_path_factory.mktemp("cnn")
-    )
-    done = run_cli("zoo", "export", folder, "--runtime", "onnx")
-    assert done.code == 0, done.err
+    folder = tmp_path_factory.mktemp("cnn") / "run"
+    shutil.copytree(exported_model("cnn_cls"), folder)
     source = evidence.subject_digest(folder)
     digest = artifacts.read_manifest(folder / "artifacts" / "onnx").digest
     winner.record(folder, Winner("onnx", digest, source, "cpu", 2, {"batch": 1}, 0.003, lost=0.0))

@@ -1,8 +1,7 @@
 """Tiny checkpoints that are served, and a service of three of them, for all tests here."""
 
 import json
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,26 +9,15 @@ import pytest
 from tests import tiny_models
 from tests.cli import run_cli
 from tests.serving import Served, serving
-from tests.sharing import shared
 
 SERVED = ("bert_cls", "cnn_cls", "kws_cls")
 
 
 @pytest.fixture(scope="session")
-def checkpoints(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Path]:
+def checkpoints(exported_model: Callable[[str], Path]) -> dict[str, Path]:
     """A tiny checkpoint of texts, one of images, one of sounds, by model; each also as a program
     that starts without torch. They are read, not written."""
-
-    def make(name: str, folder: Path) -> None:
-        made = tiny_models.checkpoint(name, request.getfixturevalue, folder)
-        assert run_cli("zoo", "export", made, "--runtime", "onnx").code == 0
-
-    return {
-        name: shared(tmp_path_factory, f"served-{name}", partial(make, name)) / "run"
-        for name in SERVED
-    }
+    return {name: exported_model(name) for name in SERVED}
 
 
 @pytest.fixture(scope="session")
@@ -45,11 +33,8 @@ def service(checkpoints: dict[str, Path]) -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def gpt(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny checkpoint that writes; it is read, not written."""
-
-    def make(folder: Path) -> None:
-        tiny_models.checkpoint("gpt_lm", request.getfixturevalue, folder)
-
-    return shared(tmp_path_factory, "served-gpt", make) / "run"
+    folder = tmp_path_factory.mktemp("served-gpt")
+    return tiny_models.checkpoint("gpt_lm", request.getfixturevalue, folder)
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,22 @@ from tasks.data import fingerprint
 from tasks.nlp.embedded import docstring_text, docstrings
 from tests.cli import run_program
 
+FEW = {"networkx": "networkx", "pandas": "pandas"}
+SMALL = {"train": 200, "validation": 25, "test": 25}
+ALL = pytest.param("all", marks=pytest.mark.slow)
 
-@pytest.fixture(scope="module")
-def collected() -> dict[str, list[docstrings.Example]]:
-    return docstrings.collect()
+
+@pytest.fixture(scope="module", params=["few", ALL])
+def collected(request: pytest.FixtureRequest) -> dict[str, list[docstrings.Example]]:
+    """The examples of two libraries, fewer of each than are trained on, or all, which take long."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "few":
+            patch.setattr(docstrings, "LIBRARIES", FEW)
+            patch.setattr(docstrings, "SIZES", SMALL)
+        return docstrings.collect()
 
 
+@pytest.mark.parametrize("collected", [ALL], indirect=True)
 def test_sizes_and_balance(collected: dict[str, list[docstrings.Example]]) -> None:
     assert len(collected["train"]) > 5000
     assert min(len(collected["validation"]), len(collected["test"])) > 600
@@ -45,6 +55,7 @@ def test_texts_are_sentences_without_names(
         assert ">>>" not in row.text and "`" not in row.text and "::" not in row.text, row
 
 
+@pytest.mark.parametrize("collected", [ALL], indirect=True)
 def test_it_can_be_learned_and_is_not_given_away(
     collected: dict[str, list[docstrings.Example]],
 ) -> None:

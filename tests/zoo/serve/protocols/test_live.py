@@ -208,28 +208,25 @@ def test_a_client_is_told_that_its_worker_died(
     assert [one["text"] for one in _rest(again) if one["type"] == "final"] == expected
 
 
-def test_a_service_that_ends_gives_the_last_texts(
-    checkpoint: Path, samples: bytes, expected: list[str]
-) -> None:
-    """A microphone has no end: who hears it says when."""
-    with serving(f"{checkpoint}=live", "--threads", 1) as service:
-        socket = _connected(service)
-        socket.send_binary(samples)
-        _wait_until_heard(service, 1)
-        service.process.send_signal(signal.SIGTERM)
-        ended = threading.Event()
+def test_at_its_end_a_service_gives_the_last_texts(service: Served, samples: bytes) -> None:
+    """A microphone has no end: who hears it says when. The last test here: it ends the service."""
+    socket = _connected(service)
+    socket.send_binary(samples)
+    _wait_until_heard(service, 1)
+    service.process.send_signal(signal.SIGTERM)
+    ended = threading.Event()
 
-        def speak() -> None:
-            while not ended.wait(0.05):
-                with contextlib.suppress(OSError, websocket.WebSocketException):
-                    socket.send_binary(bytes(800))
+    def speak() -> None:
+        while not ended.wait(0.05):
+            with contextlib.suppress(OSError, websocket.WebSocketException):
+                socket.send_binary(bytes(800))
 
-        speaking = threading.Thread(target=speak)
-        speaking.start()
-        said = _rest(socket)
-        ended.set()
-        speaking.join()
-        assert said[-1]["type"] == "error" and "begin the sound again" in said[-1]["error"]
-        assert said[-2]["type"] == "final"
-        assert service.process.wait(30) == 0
-        assert "Traceback" not in service.log
+    speaking = threading.Thread(target=speak)
+    speaking.start()
+    said = _rest(socket)
+    ended.set()
+    speaking.join()
+    assert said[-1]["type"] == "error" and "begin the sound again" in said[-1]["error"]
+    assert said[-2]["type"] == "final"
+    assert service.process.wait(30) == 0
+    assert "Traceback" not in service.log
