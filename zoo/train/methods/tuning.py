@@ -15,6 +15,9 @@ from zoo.train.optim.optimizer import LAYER, depth_of
 if TYPE_CHECKING:
     from zoo.train.args import TrainArgs
 
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+"""Of elements, and of whole channels."""
+
 
 class Tuning(Method):
     """Freezes part of the network or adds adapters; sets dropout and gradient checkpointing."""
@@ -177,7 +180,7 @@ def set_dropout(model: nn.Module, p: float) -> None:
     if not 0 <= p < 1:
         raise UserError(f"`dropout` {p} is no probability below 1")
     for module in model.modules():
-        if isinstance(module, nn.Dropout):
+        if isinstance(module, DROPOUTS):
             module.p = p
         for name in ("dropout", "attention_dropout", "dropout_prob"):
             if isinstance(module.__dict__.get(name), float):

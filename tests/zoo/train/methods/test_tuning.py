@@ -7,7 +7,7 @@ import torch
 
 from tests.cli import run_cli
 from tests.finetuning import EXACT, MODEL, Run, arguments, finetune
-from zoo.train.methods.tuning import GradualUnfreezing
+from zoo.train.methods.tuning import GradualUnfreezing, set_dropout
 
 TEXTS = ["the film was truly wonderful", "the plot was dull and the music awful, simply awful"]
 
@@ -115,6 +115,12 @@ def test_lora_resumes_to_the_same_bits(
     assert (folder / "model.safetensors").read_bytes() == (
         lora.folder / "model.safetensors"
     ).read_bytes()
+
+
+def test_dropout_of_whole_channels_is_set_too() -> None:
+    network = torch.nn.Sequential(torch.nn.Dropout(0.1), torch.nn.Dropout2d(0.1))
+    set_dropout(network, 0.0)
+    assert [module.p for module in network] == [0, 0]
 
 
 @pytest.mark.parametrize("p", ["1.0", "-0.1"])
