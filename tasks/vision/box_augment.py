@@ -1,35 +1,24 @@
-"""Boxes that follow the augmentation of their image, and images made of several.
+"""Boxes that follow the augmentation of their image.
 
 What `tasks.vision.augment` does to an image is one affine map a sample, and boxes follow it: a
-turned box becomes the upright one around its corners. Mosaic (Bochkovskiy et al. 2020, "YOLOv4")
-and zooming out (Liu et al. 2016, "SSD", section 3.6) come before. All of it is a function of (seed,
-epoch, sample), as there.
+turned box becomes the upright one around its corners. What `tasks.vision.compositions` does comes
+before. All of it is a function of (seed, epoch, sample), as there.
 
 Reflected padding would show objects that have no box: `padding` is to be "zeros".
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from tasks.randomness import SampleRandom
-from tasks.vision import augment, geometry
+from tasks.vision import augment, compositions, geometry
 from tasks.vision.augment_args import AugmentArgs
 from tasks.vision.box_args import BoxAugmentArgs
+from tasks.vision.compositions import Image, Window
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Image = npt.NDArray[np.uint8]
-Window = tuple[slice, slice]
-"""Rows and columns."""
-
-PARTNERS = 3
-"""Other images in a mosaic."""
-_CENTRE = 0.3, 0.7  # where the four images of a mosaic meet, as shares of the sides
 _LEAST_SIDE = 2.0  # pixels of a box that is still worth finding
 
 
@@ -47,13 +36,6 @@ class Pictured:
     """[n]"""
 
 
-def mosaic_partners(draws: SampleRandom, args: BoxAugmentArgs, n: int) -> geometry.Ints:
-    """Return which of n samples each sample is put together with, int64 [b, 3]; -1 where it stays
-    alone."""
-    chosen = np.stack([draws.integers(f"mosaic {i}", n) for i in range(PARTNERS)], axis=1)
-    return np.where((draws.uniform("mosaic") < args.mosaic)[:, None], chosen, -1)
-
-
 def vary(
     sample: Pictured,
     draws: SampleRandom,
@@ -67,7 +49,7 @@ def vary(
     Args:
         draws: of this sample alone.
         args: what is done to any image; `hflip` "auto" counts as "on".
-        partners: none, or the three that `mosaic_partners` says, of the same size.
+        partners: none, or the three that `compositions.mosaic_partners` says, of the same size.
     """
     if args.augment == "none":
         return sample
@@ -76,11 +58,11 @@ def vary(
     if partners:
         sample = _mosaic([sample, *partners], draws, more)
     if more.zoom_out > 1:
-        zoom = _zoom(draws, more.zoom_out, height, width)
-        sample = _placed(sample, _warped(sample.image, zoom), zoom[0], more)
-    pixels = augment.augment(_tensor(sample.image), draws, args)
+        zoom = compositions.zoom(draws, more.zoom_out, height, width)
+        sample = _placed(sample, compositions.warped(sample.image, zoom), zoom[0], more)
+    pixels = augment.augment(compositions.tensor_of(sample.image), draws, args)
     place = augment.maps(draws, args, height, width)[0]
-    return _placed(sample, _array(pixels), place, more)
+    return _placed(sample, compositions.array_of(pixels), place, more)
 
 
 def place_boxes(
@@ -128,43 +110,15 @@ def _placed(
     return Pictured(image, boxes[enough], sample.labels[enough], sample.crowd[enough])
 
 
-def _zoom(draws: SampleRandom, most: float, height: int, width: int) -> geometry.Floats:
-    """Maps [b, 2, 3] that make images smaller, anywhere in their canvas."""
-    factor = draws.uniform("zoom", 1.0, most)
-    return geometry.affine(
-        len(draws.ids),
-        xx=factor,
-        yy=factor,
-        x=draws.uniform("zoom x", -0.5, 0.5) * (factor - 1) * width,
-        y=draws.uniform("zoom y", -0.5, 0.5) * (factor - 1) * height,
-    )
-
-
 def _mosaic(samples: Sequence[Pictured], draws: SampleRandom, more: BoxAugmentArgs) -> Pictured:
-    """Four images in one of the same size, which meet at a random point: each lies with a corner
-    there, made smaller as far as its part of the area is filled."""
+    """Four images in one of the same size; see `compositions.mosaic_parts`."""
     height, width = samples[0].image.shape[:2]
-    row, column = (
-        round(float(draws.uniform(f"mosaic {axis}", *_CENTRE)[0]) * side)
-        for axis, side in (("y", height), ("x", width))
-    )
     colour = max(sample.image.shape[2] for sample in samples)
     canvas = np.zeros((height, width, colour), np.uint8)
     parts: list[Pictured] = []
-    for i, sample in enumerate(samples):
-        below, right = divmod(i, 2)
-        tall, wide = height - row if below else row, width - column if right else column
-        scale = float(draws.uniform(f"mosaic scale {i}", max(tall / height, wide / width), 1.0)[0])
-        # the corner at the meeting point: of the image, and where it lies in the result
-        corner = np.array([-width if right else width, -height if below else height]) / 2
-        meets = np.array([column - width / 2, row - height / 2])
-        x, y = corner - meets / scale
-        place = geometry.affine(1, xx=1 / scale, yy=1 / scale, x=x, y=y)
-        window = (
-            slice(row, height) if below else slice(0, row),
-            slice(column, width) if right else slice(0, column),
-        )
-        canvas[window] = _warped(sample.image, place)[window]
+    places = compositions.mosaic_parts(draws, height, width)
+    for sample, (place, window) in zip(samples, places, strict=True):
+        canvas[window] = compositions.warped(sample.image, place)[window]
         parts.append(_placed(sample, canvas, place[0], more, window))
     return Pictured(
         canvas,
@@ -172,21 +126,3 @@ def _mosaic(samples: Sequence[Pictured], draws: SampleRandom, more: BoxAugmentAr
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.crowd for part in parts]),
     )
-
-
-def _warped(image: Image, place: geometry.Floats) -> Image:
-    """An image [h, w, c] sampled where a map [1, 2, 3] says, black outside."""
-    return _array(geometry.warp(augment.to_float(_tensor(image)), place, "zeros"))
-
-
-def _array(pixels: "Tensor") -> Image:
-    """Pixels [1, c, h, w] as an image [h, w, c]."""
-    found: Image = augment.to_bytes(pixels)[0].permute(1, 2, 0).contiguous().numpy()
-    return found
-
-
-def _tensor(image: Image) -> "Tensor":
-    """An image [h, w, c] as uint8 [1, c, h, w]."""
-    import torch
-
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]

@@ -55,8 +55,9 @@ def from_data(args: Args, data: DataArgs) -> tuple["Segmentation", Examples]:
 
     Raises `UserError` where there are no masks, or nobody can say what is in them.
     """
-    from tasks.vision import mask_data, value_ranges
+    from tasks.vision import compositions, mask_data, value_ranges
 
+    compositions.must_vary(args, args)
     source = _load(args, data)
     must_have_train(source.splits, source.name)
     splits, without = mask_data.with_masks(source)
@@ -227,7 +228,7 @@ class Segmentation(ReadsImages, Bindable):
         """Return the images and masks of one split, decoded, in memory where they fit."""
         from tasks.vision.mask_features import MaskFeatures
 
-        return MaskFeatures(examples, self._pair(examples), cache_key)
+        return MaskFeatures(examples, self._pair(examples), cache_key, self.args)
 
     def _pair(self, examples: "datasets.Dataset") -> "Pair":
         from tasks.vision import mask_data
@@ -281,7 +282,7 @@ class Segmentation(ReadsImages, Bindable):
         import torch
 
         from tasks.randomness import SampleRandom
-        from tasks.vision import augment, mask_windows
+        from tasks.vision import augment, mask_augment, mask_windows
 
         if not rows or "view" not in rows[0]:
             return self.collate_arrays(rows).tensors()
@@ -290,6 +291,8 @@ class Segmentation(ReadsImages, Bindable):
         if self.args.windows:
             places = mask_windows.drawn(rows, draws, self.size)
             rows = mask_windows.cut(rows, places, self.size, self.args.behind)
+        if views[0].strength != "none" and (self.args.mosaic or self.args.zoom_out > 1):
+            rows = [mask_augment.composed(row, self.args) for row in rows]
         batch = self.images.collate(rows)
         masks = torch.from_numpy(np.stack([row["mask"] for row in rows]))
         if views[0].strength != "none":
@@ -447,7 +450,7 @@ class Segmentation(ReadsImages, Bindable):
     def errors(self, seen: Evaluated[SegmentationPrediction]) -> "Sequence[WrongPrediction]":
         """Return the images with wrong pixels: mean loss of a pixel, id, and the commonest
         confusion, true class and predicted one."""
-        import numpy as np
+        from tasks.vision import class_maps
 
         assert seen.loss.terms is not None
         found = []
@@ -456,9 +459,8 @@ class Segmentation(ReadsImages, Bindable):
             wrong = (truth != IGNORED) & (truth != one.classes)
             if not wrong.any():
                 continue
-            pairs = truth[wrong].astype(np.int64) * 256 + one.classes[wrong]
-            true, said = divmod(int(np.bincount(pairs).argmax()), 256)
             mean = loss / int((truth != IGNORED).sum())
+            true, said = class_maps.top_confusion(truth[wrong], one.classes[wrong])
             found.append((mean, row, self.labels[true], self.labels[said]))
         return found
 

@@ -9,7 +9,8 @@ from tasks.randomness import EpochView, SampleRandom
 from tasks.vision import box_augment
 from tasks.vision.augment_args import AugmentArgs
 from tasks.vision.box_args import BoxAugmentArgs
-from tasks.vision.box_augment import Pictured, mosaic_partners, vary
+from tasks.vision.box_augment import Pictured, vary
+from tasks.vision.compositions import mosaic_partners
 
 SIDE = 48
 PLAIN = AugmentArgs(crop_scale=1, hflip="off", color_jitter=0, padding="zeros")

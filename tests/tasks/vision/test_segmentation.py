@@ -82,6 +82,40 @@ def test_masks_move_with_their_images() -> None:
     assert (still != labels).float().mean() > 0.3
 
 
+COMPOSED = {"mosaic": 1.0, "zoom_out": 2.0, "color_jitter": 0.0, "crop_scale": 1.0}
+
+
+def composed(task: Segmentation, count: int, view: EpochView) -> list[dict[str, Any]]:
+    """Rows with the partners that features give them."""
+    every = rows(task, count, view)
+    return [
+        row | {"partners": [every[(i + k) % count] for k in (1, 2, 3)]}
+        for i, row in enumerate(every)
+    ]
+
+
+def test_masks_follow_images_that_are_put_together() -> None:
+    task = task_of(48, **COMPOSED)
+    batch = task.collate(composed(task, 8, EpochView(1, 2)))
+    labels = batch.targets["labels"]
+    counted = labels != IGNORED
+    assert 0.2 < counted.float().mean() < 0.95  # what zooming out leaves around does not count
+    seen = task.forward(OneHot(), batch)["logits"].argmax(1)
+    assert (seen == labels)[counted].float().mean() > 0.75  # but at edges
+    alone = task.collate(rows(task, 8, EpochView(1, 2))).targets["labels"]
+    assert (alone != labels).float().mean() > 0.3
+
+
+def test_a_mosaic_is_the_same_alone_and_among_others() -> None:
+    task = task_of(**COMPOSED)
+    every = composed(task, 6, EpochView(3, 4))
+    batch = task.collate(every)
+    for i in (0, 2, 5):
+        alone = task.collate([every[i]])
+        assert torch.equal(alone.inputs["pixel_values"][0], batch.inputs["pixel_values"][i])
+        assert torch.equal(alone.targets["labels"][0], batch.targets["labels"][i])
+
+
 @pytest.mark.parametrize("windows", [False, True])
 def test_a_sample_is_the_same_alone_and_among_others(windows: bool) -> None:
     task = task_of(rotation=20, noise=0.1, windows=windows, padding="zeros")
@@ -356,6 +390,8 @@ def test_json_has_the_shares_of_the_classes_the_largest_first() -> None:
     [
         ({"resize": "crop"}, "`resize` crop"),
         ({"mixup": 0.2}, "blend labels"),
+        ({"mosaic": 0.2, "windows": True}, "no `mosaic`"),
+        ({"zoom_out": 2.0, "windows": True}, "no `zoom_out`"),
         ({"augment": "randaugment"}, "away from their masks"),
         ({"window_overlap": 1.0}, "window_overlap"),
         ({"ignore_index": -2}, "ignore_index"),
