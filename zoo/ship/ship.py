@@ -38,7 +38,9 @@ def ship(args: ShipArgs) -> int:
     before = Record.open(folder)  # says where the folder is another run's
     terminal.quiet_libraries()
     asked = choose.asked_entry(args)
-    of_model = choose.kind_of_entry(asked[0], args) if asked and args.data == "embedded" else None
+    of_model = choose.kind_of_entry(asked[0], args) if asked else None
+    if args.data != "embedded" and of_model not in ("boxes", "masks"):
+        of_model = None  # the data tell; of these alone a folder may have both
     seen = look(args, of_model, before.asked.get("limits") if before.is_begun else None)
     choice = choose.choose(args, seen)
     with alone(folder):
