@@ -81,7 +81,7 @@ def load(
     return replace(source, splits=made)
 
 
-def are_in(root: Path, every: Sequence[Path]) -> bool:
+def is_annotated(root: Path, every: Sequence[Path]) -> bool:
     """Return whether files below a folder say where things are in its images, as COCO, YOLO or
     Pascal VOC have it.
 

@@ -47,7 +47,7 @@ def box_columns(names: Iterable[str]) -> tuple[tuple[str, ...], BoxFormat] | Non
     return None
 
 
-def are_in(schema: "pa.Schema") -> bool:
+def has_boxes(schema: "pa.Schema") -> bool:
     """Return whether a table has boxes: in four columns, or in one of objects."""
     import pyarrow as pa
 

@@ -275,8 +275,10 @@ def pixel_counts(
                 counts += mask_files.pixels_of_classes(mask)
         return counts
 
-    total: list[int] = sum(_in_threads(job, train.num_rows)).tolist()
-    return total[: len(table.names)]
+    total = np.zeros(256, np.int64)
+    for counts in _in_threads(job, train.num_rows):
+        total += counts
+    return [int(count) for count in total[: len(table.names)]]
 
 
 def _in_threads(job: Callable[[int], T], rows: int) -> Iterator[T]:

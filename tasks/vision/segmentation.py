@@ -1,9 +1,10 @@
 """Semantic segmentation: the class of every pixel of a picture.
 
 The loss is the cross entropy of each pixel (Long et al. 2015, "Fully Convolutional Networks for
-Semantic Segmentation"), summed and counted over all pixels that have a class, perhaps with the Dice
-loss of each image (Milletari et al. 2016, "V-Net"). A network may give logits of fewer pixels than
-it sees: they are interpolated. Metrics are computed at the size of the images themselves.
+Semantic Segmentation"), summed and counted over all pixels that have a class, perhaps weighted by
+it, and perhaps with the Dice loss of each image (Milletari et al. 2016, "V-Net"). A network may
+give logits of fewer pixels than it sees: they are interpolated. Metrics are computed at the size of
+the images themselves.
 """
 
 import shlex

@@ -94,7 +94,7 @@ def _of_folder(path: Path, args: ShipArgs) -> Kind:
         named = metadata or listings
         return _heard(_head(named[0]).column_names if named else ["label"], args)
     if images:
-        named = metadata or listings
+        named = metadata or [file for file in listings if file.parent == path.absolute()]
         return (_beside_images(_head(named[0]), args) if named else None) or "image"
     if count(list(conll.READERS)):
         return "tags"
@@ -117,7 +117,7 @@ def _annotated(root: Path, every: Sequence[Path]) -> Kind | None:
     """
     from tasks.vision import box_files, mask_folders
 
-    boxes, masks = box_files.are_in(root, every), mask_folders.find(root) is not None
+    boxes, masks = box_files.is_annotated(root, every), mask_folders.find(root) is not None
     if boxes and masks:
         raise UserError(
             f"{root} has boxes and masks: name with `model` what learns from the ones that count, "
@@ -136,7 +136,7 @@ def _beside_images(head: "pa.Table", args: ShipArgs) -> Kind | None:
 
     if args.label_column is not None:
         return None
-    if box_tables.are_in(head.schema):
+    if box_tables.has_boxes(head.schema):
         return "boxes"
     for field in head.schema:
         if folded(field.name) not in MASK.columns:

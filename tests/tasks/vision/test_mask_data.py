@@ -12,6 +12,7 @@ from PIL import Image
 
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
+from tasks.randomness import EpochView
 from tasks.vision import mask_data, mask_files, segmentation
 from tasks.vision.segmentation import Args
 
@@ -425,3 +426,23 @@ def test_classes_weigh_by_the_pixels_of_trains_masks(
     )
     assert task.class_weights != pytest.approx([*(counts.sum() / (4 * counts)), 1])
     assert segmentation.from_data(Args(), data)[0].class_weights == ()
+
+
+def test_rows_of_a_mosaic_come_with_three_others(tmp_path: Path) -> None:
+    pairs(tmp_path, "images", "masks", 6)
+    data = DataArgs(data=str(tmp_path), validation_size=0, test_size=0)
+    task, examples = segmentation.from_data(Args(mosaic=0.5, zoom_out=1.5), data)
+    square = {"height": 8, "width": 8}
+    processor = SimpleNamespace(size=square, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+    task = task.bind_for_training(processor, 0)
+    features = task.features(examples.splits["train"], "mosaic")
+    every = [
+        i for epoch in range(8) for i in features.view(EpochView(1, epoch)).__getitems__(range(6))
+    ]
+    partners = [row["partners"] for row in every if "partners" in row]
+    assert 12 < len(partners) < 36 and {len(three) for three in partners} == {3}
+    batch = task.collate(every[:6])
+    assert batch.targets["labels"].shape == (6, 8, 8)
+    assert not any("partners" in row for row in features.__getitems__(range(6)))
+    with pytest.raises(UserError, match="`augment` none leaves images as they are"):
+        segmentation.from_data(Args(augment="none", mosaic=0.5), data)
