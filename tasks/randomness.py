@@ -5,6 +5,7 @@ whatever batch, process or resumed run it comes. Counter-based, after Salmon et 
 Random Numbers: As Easy as 1, 2, 3"); the mixing function is SplitMix64's (Steele et al. 2014).
 """
 
+import copy
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,6 +46,14 @@ class SampleRandom:
             self._mixed_ids = _mix(self.ids + self._key)
         self._drawn: dict[str, npt.NDArray[np.uint64]] = {}
 
+    def part(self, places: Sequence[int]) -> "SampleRandom":
+        """Return the same random numbers of some of the samples, by their places."""
+        found = copy.copy(self)
+        found.ids, found._mixed_ids = self.ids[places], self._mixed_ids[places]
+        found._key = self._key if len(self._key) == 1 else self._key[places]
+        found._drawn = {}
+        return found
+
     def bits(self, name: str) -> npt.NDArray[np.uint64]:
         """Return random integers, uniform over all of uint64: uint64 [samples]."""
         if name not in self._drawn:  # who goes sample by sample asks for each name many times
@@ -53,8 +62,11 @@ class SampleRandom:
                 self._drawn[name] = _mix(self._mixed_ids ^ _mix(salt + self._key))
         return self._drawn[name]
 
-    def uniform(self, name: str, low: float = 0.0, high: float = 1.0) -> npt.NDArray[np.float64]:
-        """Return random numbers, uniform in [low, high): float64 [samples]."""
+    def uniform(
+        self, name: str, low: float | npt.NDArray[np.float64] = 0.0, high: float = 1.0
+    ) -> npt.NDArray[np.float64]:
+        """Return random numbers, uniform in [low, high): float64 [samples]; `low` is one for all,
+        or one per sample."""
         return low + (high - low) * (self.bits(name) >> np.uint64(11)).astype(np.float64) / 2**53
 
     def integers(self, name: str, high: int) -> npt.NDArray[np.int64]:

@@ -35,6 +35,7 @@ from tasks.kinds.label_values import (
 from tasks.kinds.losses import balanced, constant, divergence, other_names, windows_of
 from tasks.metrics import MetricSpec, primary_metric
 from tasks.printing import python_literal
+from tasks.rows import column
 
 if TYPE_CHECKING:
     import datasets
@@ -247,9 +248,9 @@ class Classification(Bindable):
 
     def label_arrays(self, rows: "Sequence[Mapping[str, Any]]") -> "dict[str, np.ndarray]":
         """Return the `labels` of rows that have labels, as a numpy array."""
-        if not rows or rows[0].get("label") is None:
+        values = column(rows, "label")
+        if values is None or not len(values) or values[0] is None:
             return {}
-        values = [row["label"] for row in rows]
         return {"labels": label_values.given(values, len(self.labels), self.problem_type)}
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Image = npt.NDArray[np.uint8]
-Window = tuple[slice, slice]
-"""Rows and columns."""
 
 PARTNERS = 3
 """Other images in a mosaic."""
@@ -63,35 +61,37 @@ def give_partners(
 
 def mosaic_parts(
     draws: SampleRandom, height: int, width: int
-) -> Iterator[tuple[geometry.Floats, Window]]:
-    """Yield of each of four images the map [1, 2, 3] that makes it smaller, and the part of the
-    canvas that it fills.
+) -> Iterator[tuple[geometry.Floats, geometry.Floats]]:
+    """Yield of each of the four images of mosaics the maps [b, 2, 3] that make it smaller, and the
+    part of each canvas that it fills, [b, 4]: x0, y0, x1, y1 in whole pixels.
 
-    They meet at a random point: each lies with a corner there, made smaller as far as its part of
-    the area is filled.
+    The four meet at a random point: each lies with a corner there, made smaller as far as its part
+    of the area is filled.
 
     Args:
-        draws: of one sample.
-        height, width: of each image, and of the canvas.
+        draws: of the b samples.
+        height, width: of each image, and of the canvases.
     """
     row, column = (
-        round(float(draws.uniform(f"mosaic {axis}", *_CENTRE)[0]) * side)
+        np.rint(draws.uniform(f"mosaic {axis}", *_CENTRE) * side)
         for axis, side in (("y", height), ("x", width))
     )
-    for i in range(PARTNERS + 1):
+    for i in range(1 + PARTNERS):
         below, right = divmod(i, 2)
         tall, wide = height - row if below else row, width - column if right else column
-        scale = float(draws.uniform(f"mosaic scale {i}", max(tall / height, wide / width), 1.0)[0])
+        scale = draws.uniform(f"mosaic scale {i}", np.maximum(tall / height, wide / width), 1.0)
         # the corner at the meeting point: of the image, and where it lies in the result
-        corner = np.array([-width if right else width, -height if below else height]) / 2
-        meets = np.array([column - width / 2, row - height / 2])
-        x, y = corner - meets / scale
-        place = geometry.affine(1, xx=1 / scale, yy=1 / scale, x=x, y=y)
-        window = (
-            slice(row, height) if below else slice(0, row),
-            slice(column, width) if right else slice(0, column),
-        )
-        yield place, window
+        x = (-width if right else width) / 2 - (column - width / 2) / scale
+        y = (-height if below else height) / 2 - (row - height / 2) / scale
+        maps = geometry.affine(len(draws.ids), xx=1 / scale, yy=1 / scale, x=x, y=y)
+        left, top = column * right, row * below
+        yield maps, np.stack([left, top, left + wide, top + tall], axis=1)
+
+
+def paste(canvases: "Tensor", images: "Tensor", windows: geometry.Floats) -> None:
+    """Put windows [b, 4] of images [b, c, h, w] where they lie in canvases of that shape."""
+    for place, one, (x0, y0, x1, y1) in zip(canvases, images, windows.astype(int), strict=True):
+        place[:, y0:y1, x0:x1] = one[:, y0:y1, x0:x1]
 
 
 def zoom(draws: SampleRandom, most: float, height: int, width: int) -> geometry.Floats:
@@ -106,19 +106,16 @@ def zoom(draws: SampleRandom, most: float, height: int, width: int) -> geometry.
     )
 
 
-def warped(image: Image, place: geometry.Floats) -> Image:
-    """Return an image [h, w, c] sampled where a map [1, 2, 3] says, black outside."""
-    return array_of(geometry.warp(augment.to_float(tensor_of(image)), place, "zeros"))
+def warped(images: "Tensor", maps: geometry.Floats) -> "Tensor":
+    """Return images uint8 [b, c, h, w] sampled where maps [b, 2, 3] say, black outside."""
+    return augment.to_bytes(geometry.warp(augment.to_float(images), maps, "zeros"))
 
 
-def array_of(pixels: "Tensor") -> Image:
-    """Return pixels [1, c, h, w] as an image [h, w, c]."""
-    found: Image = augment.to_bytes(pixels)[0].permute(1, 2, 0).contiguous().numpy()
-    return found
-
-
-def tensor_of(image: Image) -> "Tensor":
-    """Return an image [h, w, c] as uint8 [1, c, h, w]."""
+def stack(images: Sequence[Image], colour: int | None = None) -> "Tensor":
+    """Return images [h, w, c] of one size together, uint8 [b, c, h, w]; grey ones in so many
+    channels."""
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
+    if colour is not None:
+        images = [np.broadcast_to(one, (*one.shape[:2], colour)) for one in images]
+    return torch.from_numpy(np.stack([one.transpose(2, 0, 1) for one in images]))

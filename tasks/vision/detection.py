@@ -253,13 +253,13 @@ class Detection(ReadsImages, Bindable):
         def pictured(row: Mapping[str, Any]) -> Pictured:
             return Pictured(row["image"], row["boxes"], row["labels"], row["crowd"])
 
+        draws = SampleRandom([row["view"] for row in rows], [row["sample_id"] for row in rows])
+        partners = [[pictured(one) for one in row.get("partners", ())] for row in rows]
+        seen = vary([pictured(row) for row in rows], draws, self.args, self.args, partners)
         varied = []
-        for row in rows:
-            draws = SampleRandom(row["view"], [row["sample_id"]])
-            partners = list(map(pictured, row.get("partners", ())))
-            seen = vary(pictured(row), draws, self.args, self.args, partners)
-            boxes = seen.boxes.astype("float32")
-            more = {"image": seen.image, "boxes": boxes, "labels": seen.labels, "crowd": seen.crowd}
+        for row, one in zip(rows, seen, strict=True):
+            boxes = one.boxes.astype("float32")
+            more = {"image": one.image, "boxes": boxes, "labels": one.labels, "crowd": one.crowd}
             varied.append({**row, **more})
         return varied
 

@@ -102,8 +102,8 @@ def move(
     import torch
 
     b, channels, height, width = images.shape
-    if not (rows.any() or columns.any() or hflip.any() or vflip.any()):
-        return images
+    if not (rows.any() or columns.any()):
+        return _flipped(images, hflip, vflip)
     from_row, row_inside = _sources(height, rows, vflip)
     from_column, column_inside = _sources(width, columns, hflip)
     places = torch.from_numpy(from_row[:, :, None] * width + from_column[:, None, :])
@@ -113,6 +113,24 @@ def move(
         inside = torch.from_numpy(row_inside[:, :, None] & column_inside[:, None, :])
         moved *= inside[:, None].to(images.device)
     return moved
+
+
+def _flipped(images: "Tensor", hflip: Bools, vflip: Bools) -> "Tensor":
+    """Return each image flipped; the images themselves where none is."""
+    import torch
+
+    flipped = images
+    for axes, chosen in (
+        ((3,), hflip & ~vflip),
+        ((2,), vflip & ~hflip),
+        ((2, 3), hflip & vflip),
+    ):
+        if chosen.any():
+            if flipped is images:
+                flipped = images.clone()
+            places = torch.from_numpy(np.flatnonzero(chosen)).to(images.device)
+            flipped[places] = images[places].flip(axes)
+    return flipped
 
 
 def _sources(size: int, shifts: Ints, flips: Bools) -> tuple[Ints, Bools]:

@@ -11,13 +11,14 @@ from tasks.errors import UserError
 from tasks.kinds.classification import Classification, LabelArgs, cut, media_and_label
 from tasks.kinds.classification import encode as encode_all
 from tasks.printing import print_lines
+from tasks.rows import ColumnRows, column
 from tasks.vision.augment_args import AugmentArgs
 from tasks.vision.image_args import ImageArgs, side_of
 from tasks.vision.image_inputs import Inputs
 from tasks.vision.image_reading import ReadsImages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from contextlib import ExitStack
 
     import datasets
@@ -245,12 +246,13 @@ class ImageClassification(ReadsImages, Classification):
 
         from tasks.vision.pixels import luma
 
-        view = rows[0].get("view") if rows else None
+        views = column(rows, "view")
+        view = views[0] if views else None
         is_still = view is not None and view.strength == "standard" and self.args.changes_nothing
         if view is None or view.strength == "none" or is_still:
             return self.collate_arrays(rows).tensors()
-        ids = torch.tensor([row["sample_id"] for row in rows])
-        pixels, more = self._augmented(rows, [row["view"] for row in rows])
+        ids = torch.tensor(column(rows, "sample_id"))
+        pixels, more = self._augmented(rows, views)
         targets = self.label_targets(rows) | more
         # grey images stay one channel as long as that saves work
         mean, std = (torch.tensor(x).view(1, -1, 1, 1) for x in (self.mean, self.std))
@@ -269,9 +271,8 @@ class ImageClassification(ReadsImages, Classification):
 
         from tasks.vision.pixels import normalised
 
-        images = [row["image"] for row in rows]
-        pixels: Any = normalised(images, self.mean, self.std, self.channels)
-        ids: Any = np.array([row["sample_id"] for row in rows], np.int64)
+        pixels: Any = normalised(column(rows, "image"), self.mean, self.std, self.channels)
+        ids: Any = np.array(column(rows, "sample_id"), np.int64)
         return Batch({"pixel_values": pixels}, ids, self.label_arrays(rows))
 
     def _augmented(
@@ -283,10 +284,10 @@ class ImageClassification(ReadsImages, Classification):
         from tasks.vision import mixing
 
         pixels = self._varied(rows, views)
-        if "partner" not in rows[0]:
+        partners = column(rows, "partner")
+        if partners is None:
             return pixels, {}
-        partners = [row["partner"] for row in rows]
-        draws = SampleRandom(views, [row["sample_id"] for row in rows])
+        draws = SampleRandom(views, column(rows, "sample_id"))
         mixed, share = mixing.mix(pixels, self._varied(partners, views), draws, self.args)
         labels = torch.tensor([partner["label"] for partner in partners])
         return mixed, {"partners": labels, "share": share}
@@ -298,22 +299,24 @@ class ImageClassification(ReadsImages, Classification):
         Grey images and those in colour apart: grey ones have grey noise, and how a sample looks
         must not depend on the others of its batch.
         """
+        import numpy as np
         import torch
 
         from tasks.randomness import SampleRandom
         from tasks.vision import augment
 
         how = {"weak": augment.weak, "strong": augment.strong, "standard": augment.augment}
+        draws, images = SampleRandom(views, column(rows, "sample_id")), column(rows, "image")
+        if isinstance(images, np.ndarray):
+            whole = torch.from_numpy(images).permute(0, 3, 1, 2)
+            return how[views[0].strength](whole, draws, self.args)
         parts = {}
-        channels_of = [row["image"].shape[2] for row in rows]
         for channels in (1, 3):
-            places = [i for i, count in enumerate(channels_of) if count == channels]
+            places = [i for i, image in enumerate(images) if image.shape[2] == channels]
             if places:
-                draws = SampleRandom(
-                    [views[i] for i in places], [rows[i]["sample_id"] for i in places]
-                )
-                images = stack([rows[i]["image"] for i in places])
-                parts[channels] = places, how[views[0].strength](images, draws, self.args)
+                alike = stack([images[i] for i in places])
+                varied = how[views[0].strength](alike, draws.part(places), self.args)
+                parts[channels] = places, varied
         if len(parts) == 1:
             ((_, pixels),) = parts.values()
             return pixels
@@ -398,13 +401,9 @@ class ImageFeatures(Viewed):
     def __len__(self) -> int:
         return len(self.decoded)
 
-    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[dict[str, Any]]:
         rows = self._rows(indices)
-        if self._view is None:
-            return rows
-        for row in rows:
-            row["view"] = self._view
-        if self.partners and self._view.strength == "standard":
+        if self.partners and self._view is not None and self._view.strength == "standard":
             from tasks.randomness import SampleRandom
             from tasks.vision import mixing
 
@@ -413,15 +412,15 @@ class ImageFeatures(Viewed):
                 row["partner"] = partner
         return rows
 
-    def _rows(self, indices: Sequence[int]) -> list[dict[str, Any]]:
-        if self.decoded.uniform:  # of small images copying them one by one takes most of the time
-            images: Iterable[np.ndarray] = self.decoded.get_many(indices)
+    def _rows(self, indices: Sequence[int]) -> ColumnRows:
+        images: Any  # of small ones copying them one by one takes most of the time
+        if self.decoded.uniform:
+            images = self.decoded.get_many(indices)
         else:
-            images = (self.decoded.get(i) for i in indices)
-        rows: list[dict[str, Any]] = [
-            {"sample_id": i, "image": image} for i, image in zip(indices, images, strict=True)
-        ]
+            images = [self.decoded.get(i) for i in indices]
+        columns = {"sample_id": list(indices), "image": images}
         if self.labels is not None:
-            for row, i in zip(rows, indices, strict=True):
-                row["label"] = self.labels[i]
-        return rows
+            columns["label"] = [self.labels[i] for i in indices]
+        if self._view is not None:
+            columns["view"] = [self._view] * len(indices)
+        return ColumnRows(columns, len(indices))

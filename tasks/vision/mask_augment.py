@@ -1,45 +1,73 @@
 """Masks that follow images which are put together of several, or made smaller."""
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from tasks.randomness import SampleRandom
 from tasks.vision import compositions, geometry
 from tasks.vision.composition_args import CompositionArgs
-from tasks.vision.mask_files import ClassMap
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+Row = Mapping[str, Any]
 
 
-def composed(row: Mapping[str, Any], args: CompositionArgs) -> dict[str, Any]:
-    """Return a row with `image` and `mask` put together with those of its `partners`, where it has
-    some, and zoomed out. What lies around an image is black, and its pixels don't count.
+def composed(rows: Sequence[Row], draws: SampleRandom, args: CompositionArgs) -> list[Row]:
+    """Return rows with `image` and `mask` put together with those of their `partners`, where they
+    have some, and zoomed out. What lies around an image is black, and its pixels don't count.
 
     Args:
-        row: `tasks.vision.mask_features.MaskFeatures` gives it; its partners are of the same size.
+        rows: `tasks.vision.mask_features.MaskFeatures` gives them; all images are of one size.
+        draws: of these samples.
     """
-    draws = SampleRandom(row["view"], [row["sample_id"]])
-    image, mask = row["image"], row["mask"]
-    height, width = mask.shape
-    if partners := row.get("partners"):
-        every = [row, *partners]
-        colour = max(one["image"].shape[2] for one in every)
-        image, mask = np.empty((height, width, colour), np.uint8), np.empty_like(mask)
-        places = compositions.mosaic_parts(draws, height, width)
-        for one, (place, window) in zip(every, places, strict=True):
-            image[window] = compositions.warped(one["image"], place)[window]
-            mask[window] = _warped(one["mask"], place)[window]
-    if args.zoom_out > 1:
-        place = compositions.zoom(draws, args.zoom_out, height, width)
-        image, mask = compositions.warped(image, place), _warped(mask, place)
-    return {**row, "image": image, "mask": mask}
+    groups = [[row, *row.get("partners", ())] for row in rows]
+    kinds = [(max(one["image"].shape[2] for one in group), len(group)) for group in groups]
+    found = list(rows)
+    for colour, size in set(kinds):  # grey ones apart, which stay grey
+        if size == 1 and args.zoom_out <= 1:
+            continue
+        places = [i for i, kind in enumerate(kinds) if kind == (colour, size)]
+        made = _composed([groups[i] for i in places], colour, draws.part(places), args)
+        for i, image, mask in zip(places, *made, strict=True):
+            found[i] = {**rows[i], "image": image, "mask": mask}
+    return found
 
 
-def _warped(mask: ClassMap, place: geometry.Floats) -> ClassMap:
-    """Return a mask sampled where a map [1, 2, 3] says, each pixel the class of the nearest."""
+def _composed(
+    groups: Sequence[Sequence[Row]], colour: int, draws: SampleRandom, args: CompositionArgs
+) -> "tuple[np.ndarray, np.ndarray]":
+    """Images [b, h, w, colour] and masks [b, h, w] of b groups of one length."""
     import torch
 
-    # counted from 1, IGNORED becomes 0, which is what lies outside
-    counted = torch.from_numpy(mask + np.uint8(1))[None, None].to(torch.float32)
-    placed = geometry.warp(counted, place, "zeros", "nearest")[0, 0]
-    return placed.to(torch.uint8).numpy() - np.uint8(1)
+    images, *others = (
+        compositions.stack([row["image"] for row in rows], colour)
+        for rows in zip(*groups, strict=True)
+    )
+    masks, *other_masks = (
+        compositions.stack([row["mask"][:, :, None] for row in rows])
+        for rows in zip(*groups, strict=True)
+    )
+    height, width = images.shape[2:]
+    if others:
+        parts = zip([images, *others], [masks, *other_masks], strict=True)
+        images, masks = torch.zeros_like(images), torch.zeros_like(masks)
+        places = compositions.mosaic_parts(draws, height, width)
+        for (image, mask), (maps, windows) in zip(parts, places, strict=True):
+            compositions.paste(images, compositions.warped(image, maps), windows)
+            compositions.paste(masks, _warped(mask, maps), windows)
+    if args.zoom_out > 1:
+        maps = compositions.zoom(draws, args.zoom_out, height, width)
+        images, masks = compositions.warped(images, maps), _warped(masks, maps)
+    return images.permute(0, 2, 3, 1).numpy(), masks[:, 0].numpy()
+
+
+def _warped(masks: "Tensor", maps: geometry.Floats) -> "Tensor":
+    """Masks uint8 [b, 1, h, w] sampled where maps [b, 2, 3] say, each pixel the class of the
+    nearest."""
+    import torch
+
+    # counted from 1, 255 becomes 0, which is what lies outside
+    placed = geometry.warp((masks + 1).to(torch.float32), maps, "zeros", "nearest")
+    return placed.to(torch.uint8) - 1

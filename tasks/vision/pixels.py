@@ -190,32 +190,43 @@ def luma(images: Any) -> Any:
 
 
 def normalised(
-    images: Sequence[Pixels], mean: Sequence[float], std: Sequence[float], colours: int = 3
+    images: Sequence[Pixels] | Pixels, mean: Sequence[float], std: Sequence[float], colours: int = 3
 ) -> npt.NDArray[np.float32]:
     """Images as a network takes them: scaled to 0..1, less the mean and over the deviation of each
     channel; float32 [images, colours, height, width], channels last in memory, to the bits that
     torch computes.
 
     Args:
-        images: uint8 [height, width, 1 or 3] of one size.
+        images: uint8 [height, width, 1 or 3] of one size, or one array of them all.
         colours: 3: grey images become colour; 1: colours become brightness.
         mean: of the three channels.
         std: the standard deviations of the three channels.
     """
     height, width, _ = images[0].shape
-    # grey images stay one channel as long as that saves work
-    grey = all(image.shape[2] == 1 for image in images) and len({*mean}) == len({*std}) == 1
-    channels = 1 if grey else 3
-    made = np.empty((len(images), height, width, channels), np.float32)
-    if all(image.shape[2] == channels for image in images):
-        np.concatenate(images, out=made.reshape(-1, width, channels))  # no loop over small images
+    if isinstance(images, np.ndarray):
+        kinds = {images.shape[3]}
     else:
+        kinds = {image.shape[2] for image in images}
+    # grey images stay one channel as long as that saves work
+    grey = kinds == {1} and len({*mean}) == len({*std}) == 1
+    channels = 1 if grey else 3
+    made: npt.NDArray[np.float32]
+    if kinds == {channels}:  # first together, then to floats: many small ones would take longer
+        whole = images if isinstance(images, np.ndarray) else np.concatenate(images)
+        made = whole.astype(np.float32)
+    else:
+        made = np.empty((len(images), height, width, channels), np.float32)
         for place, image in zip(made, images, strict=True):
             place[...] = image
-    rows = made.reshape(-1, width * channels)  # long rows: numpy is slow where the last axis is 3
-    rows /= np.float32(255)
-    rows -= np.tile(np.asarray(mean[:channels], np.float32), width)
-    rows /= np.tile(np.asarray(std[:channels], np.float32), width)
+    made /= np.float32(255)
+    if grey:
+        made -= np.float32(mean[0])
+        made /= np.float32(std[0])
+    else:
+        rows = made.reshape(-1, width * 3)  # long rows: numpy is slow where the last axis is 3
+        rows -= np.tile(np.asarray(mean, np.float32), width)
+        rows /= np.tile(np.asarray(std, np.float32), width)
+    made = made.reshape(len(images), height, width, channels)
     if grey and colours == 3:
         made = np.repeat(made, 3, axis=3)
     found = made.transpose(0, 3, 1, 2)

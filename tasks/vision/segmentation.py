@@ -293,7 +293,7 @@ class Segmentation(ReadsImages, Bindable):
             places = mask_windows.drawn(rows, draws, self.size)
             rows = mask_windows.cut(rows, places, self.size, self.args.behind)
         if views[0].strength != "none" and (self.args.mosaic or self.args.zoom_out > 1):
-            rows = [mask_augment.composed(row, self.args) for row in rows]
+            rows = mask_augment.composed(rows, draws, self.args)
         batch = self.images.collate(rows)
         masks = torch.from_numpy(np.stack([row["mask"] for row in rows]))
         if views[0].strength != "none":

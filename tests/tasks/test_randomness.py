@@ -17,6 +17,8 @@ def test_each_sample_under_its_own_view(pairs: list[tuple[EpochView, int]]) -> N
     alone = [SampleRandom(view, [i]) for view, i in pairs]
     for name in ("crop", "noise"):
         assert together.bits(name).tolist() == [int(one.bits(name)[0]) for one in alone]
+        places = list(range(len(ids)))[::-2]  # some of them, in another order
+        assert together.part(places).bits(name).tolist() == together.bits(name)[places].tolist()
     last = len(ids) - 1
     assert together.generator(last, "x").random() == alone[last].generator(0, "x").random()
 

@@ -136,7 +136,7 @@ class EvalSplit:
     split: str
     dataset: Mapping[str, str]  # name and fingerprint, as evidence has them
 
-    def rows(self) -> list[Any]:
+    def rows(self) -> Sequence[Any]:
         """The first few, which proofs are made with."""
         return self.features.__getitems__(list(range(min(REAL_ROWS, len(self.features)))))
 

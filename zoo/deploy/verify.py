@@ -2,6 +2,7 @@
 the deployment that `decide` chose still lies there."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,9 @@ def _winner(checkpoint: Path) -> list[ArtifactVerdict]:
     return [ArtifactVerdict(winner.FILE, "ok", f"{found.deployment} is what is served by default")]
 
 
-def _verify(folder: Path, original: ExportSource, source: str, rows: list[Any]) -> ArtifactVerdict:
+def _verify(
+    folder: Path, original: ExportSource, source: str, rows: Sequence[Any]
+) -> ArtifactVerdict:
     try:
         artifact = artifacts.read(folder)
     except UserError as error:

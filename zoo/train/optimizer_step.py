@@ -97,22 +97,26 @@ class OptimizerStep:
 
     def forward(self, batch: Batch) -> Loss:
         """Return the loss of a micro-batch."""
+        device = self.accelerator.device
         with entered(hook.computing() for hook in self.hooks):
-            return self.objective(self.model, batch.to(self.accelerator.device))
+            return self.objective(self.model, batch if device.type == "cpu" else batch.to(device))
 
     def backward(self, loss: Loss, weight: float, first: bool) -> None:
         """Accumulate the gradients of a micro-batch, and its loss.
 
         Args: first: whether this is the first micro-batch of the step.
         """
-        total = loss.sum * weight
-        self.accelerator.backward(total if self.scaler is None else total * self.scaler.scale)
+        total = loss.sum if weight == 1 else loss.sum * weight
+        if self.scaler is not None:
+            total = total * self.scaler.scale
+        total.backward()
         for hook in self.hooks:
             hook.after_backward()
         self._names = list(loss.logs)
-        parts = (loss.sum.detach(), loss.count, *loss.logs.values())
-        sums = torch.zeros(1, device=self.accelerator.device) if first else self._sums
-        self._sums = sums + torch.stack(parts).float() * weight
+        sums = torch.stack((loss.sum.detach(), loss.count, *loss.logs.values())).float()
+        if weight != 1:
+            sums = sums * weight
+        self._sums = sums if first else self._sums + sums
 
     def finish(self) -> StepResult:
         """Divide the gradients by the global count of targets and clip them; return the step's

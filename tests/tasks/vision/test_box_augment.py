@@ -1,15 +1,16 @@
 """Boxes go where their objects go, whatever is done to the image, and by (seed, epoch, sample)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tasks.randomness import EpochView, SampleRandom
-from tasks.vision import box_augment
+from tasks.vision import augment, box_augment
 from tasks.vision.augment_args import AugmentArgs
 from tasks.vision.box_args import BoxAugmentArgs
-from tasks.vision.box_augment import Pictured, vary
+from tasks.vision.box_augment import Pictured
 from tasks.vision.compositions import mosaic_partners
 
 SIDE = 48
@@ -31,6 +32,18 @@ WAYS = {
 
 def draws(sample: int, epoch: int = 0) -> SampleRandom:
     return SampleRandom(EpochView(seed=3, epoch=epoch), [sample])
+
+
+def vary(
+    sample: Pictured,
+    draws: SampleRandom,
+    args: AugmentArgs,
+    more: BoxAugmentArgs,
+    partners: Sequence[Pictured] = (),
+) -> Pictured:
+    """A sample by itself."""
+    (found,) = box_augment.vary([sample], draws, args, more, [partners])
+    return found
 
 
 def picture(label: int, channels: int = 1) -> Pictured:
@@ -99,14 +112,31 @@ def test_a_turned_box_is_around_what_was_turned() -> None:
         assert np.abs(bounds(found.image) - found.boxes[0]).max() <= 1.5
 
 
+def test_corners_go_where_the_inverse_map_leads() -> None:
+    rng = np.random.default_rng(0)
+    args = replace(PLAIN, crop_scale=0.3, crop_padding=0.2, hflip="on", rotation=90)
+    maps = augment.maps(SampleRandom(EpochView(seed=3, epoch=0), range(40)), args, 30, 50)
+    low = rng.uniform(0, 25, (40, 2))
+    boxes = np.concatenate([low, low + rng.uniform(1, 20, (40, 2))], axis=1)
+    found, _ = box_augment.place_boxes(boxes, maps, (30, 50), np.array([[-1e3, -1e3, 1e3, 1e3]]))
+    middle = np.array([25, 15])
+    for box, place, ours in zip(boxes, maps, found, strict=True):
+        corners = box[[0, 1, 2, 1, 2, 3, 0, 3]].reshape(4, 2) - middle
+        moved = np.linalg.solve(place[:, :2], (corners - place[:, 2]).T).T + middle
+        expected = np.concatenate([moved.min(0), moved.max(0)])
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-9)
+
+
 def test_what_is_hardly_left_is_dropped() -> None:
     sample = only(picture(1), 0)
     box = sample.boxes
-    place = np.array([[1.0, 0, box[0, 0] + 0.75 * (box[0, 2] - box[0, 0])], [0, 1, 0]])
+    place = np.array([[[1.0, 0, box[0, 0] + 0.75 * (box[0, 2] - box[0, 0])], [0, 1, 0]]])
     left, visible = box_augment.place_boxes(box, place, (SIDE, SIDE))
     assert visible == pytest.approx([0.25]) and left[0, 0] == 0
+    objects = box_augment._Objects.of([sample])
     for least, many in ((0.24, 1), (0.26, 0)):
-        kept = box_augment._placed(sample, sample.image, place, BoxAugmentArgs(least_visible=least))
+        more = BoxAugmentArgs(least_visible=least)
+        kept = box_augment._followed(objects, place, (SIDE, SIDE), more)
         assert len(kept.boxes) == len(kept.labels) == len(kept.crowd) == many
 
 
@@ -114,11 +144,14 @@ def test_of_a_crowd_nothing_becomes_background() -> None:
     """A quarter of it is left, and less would be no reason to drop it."""
     sample = replace(only(picture(1), 0), crowd=np.array([True]))
     box = sample.boxes
-    place = np.array([[1.0, 0, box[0, 0] + 0.75 * (box[0, 2] - box[0, 0])], [0, 1, 0]])
-    kept = box_augment._placed(sample, sample.image, place, BoxAugmentArgs(least_visible=0.9))
+    place = np.array([[[1.0, 0, box[0, 0] + 0.75 * (box[0, 2] - box[0, 0])], [0, 1, 0]]])
+    objects = box_augment._Objects.of([sample])
+    little = BoxAugmentArgs(least_visible=0.9)
+    kept = box_augment._followed(objects, place, (SIDE, SIDE), little)
     assert kept.crowd.tolist() == [True] and kept.boxes[0, 0] == 0
-    place[0, 2] = box[0, 2]
-    assert not len(box_augment._placed(sample, sample.image, place, BoxAugmentArgs()).boxes)
+    place[0, 0, 2] = box[0, 2]
+    gone = box_augment._followed(objects, place, (SIDE, SIDE), BoxAugmentArgs())
+    assert not len(gone.boxes)
 
 
 @pytest.mark.parametrize("way", ["all", "crop, shift", "zoom out"])
@@ -138,6 +171,23 @@ def test_all_follows_from_seed_epoch_and_sample() -> None:
     for other in (draws(6), draws(5, epoch=1)):
         assert (vary(samples[0], other, args, more, samples[1:]).image != first.image).any()
     assert (samples[0].image == picture(0).image).all()  # what was given stays as it is
+
+
+@pytest.mark.parametrize("way", ["all", "crop, shift", "mosaic", "flips"])
+def test_a_sample_is_the_same_in_whatever_batch(way: str) -> None:
+    """Grey ones and coloured ones, alone and with partners, to the last bit."""
+    args, more = replace(WAYS[way][0], color_jitter=0.3, noise=0.05), WAYS[way][1]
+    samples = [picture(i, channels) for i, channels in enumerate((1, 3, 1, 1, 3, 1))]
+    samples[3] = empty(samples[3])
+    partners = [samples[1:4], [], [samples[i] for i in (0, 3, 5)], [], samples[:3], []]
+    view = EpochView(seed=3, epoch=1)
+    together = box_augment.vary(samples, SampleRandom(view, range(6)), args, more, partners)
+    for i, (sample, beside, found) in enumerate(zip(samples, partners, together, strict=True)):
+        alone = vary(sample, SampleRandom(view, [i]), args, more, beside)
+        assert found.image.shape == alone.image.shape
+        for name in ("image", "boxes", "labels", "crowd"):
+            assert (getattr(found, name) == getattr(alone, name)).all()
+            assert len(getattr(found, name)) == len(getattr(alone, name))
 
 
 def test_partners_follow_from_seed_epoch_and_sample() -> None:

@@ -136,7 +136,7 @@ class SemiSupervised:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[dict[str, Any]]:
         """Return labelled rows in the standard view, with the rows of their unlabelled samples in
         each of the other views under "unlabelled": {"weak": [...], "strong": [...]}."""
         places = np.asarray(indices, np.int64)

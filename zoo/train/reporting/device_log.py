@@ -61,6 +61,8 @@ class DeviceLog:
         Raises `UserError` with the step and its samples if one is not finite.
         """
         self.losses.append(loss)
+        if not self._deferred and all(passed.tolist()):
+            return
         self._unchecked.append((step, ids, passed))
         if not self._deferred:
             self._refuse_nonfinite()
