@@ -5,6 +5,7 @@
     python -m bench run minilm resnet18 --deployments eager onnx --batch_sizes 1 16
     python -m bench report bench-results.jsonl --out report.html  # one page, works offline
     python -m bench peers runs/bert_cls --deployments onnx        # beside transformers.pipeline
+    python -m bench peers runs/gpt_lm --batch_sizes 1 8           # beside transformers.generate
     python -m bench load runs/bert_cls --p99_ms 100               # requests/s that a service holds
     python -m bench trace runs/bert_cls --batch_size 16           # torch.profiler, for TensorBoard
     python -m bench doctor                                        # what this machine grants

@@ -243,8 +243,11 @@ VERBS = {
         _decide,
     ),
     "peers": Verb(
-        "beside transformers.pipeline, torch.compile and onnxruntime: text in, label out",
-        ("peers runs/bert_cls --deployments eager onnx+int8-dynamic --batch_sizes 1 16",),
+        "beside transformers (pipeline, generate), torch.compile, onnxruntime: text in, answer out",
+        (
+            "peers runs/bert_cls --deployments eager onnx+int8-dynamic --batch_sizes 1 16",
+            "peers runs/gpt_lm --deployments eager onnx --batch_sizes 1 8 --new_tokens 64",
+        ),
         _peers,
     ),
     "load": Verb(

@@ -14,12 +14,10 @@ from collections.abc import Hashable, Iterator, Sequence
 from functools import cache
 from typing import Annotated, Any, cast
 
-from tasks.errors import UserError
+from tasks.errors import UserError, shortened
 
 LIMITLESS = 10**9
 """From here on an upper bound is that of the machine, and not worth saying."""
-SHOWN = 60
-"""Characters of a wrong value in an error."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,8 +143,7 @@ def must_be_multiple(flags: Any, whole: str, parts: str) -> None:
 def _check(name: str, value: Any, kind: type, bounds: Bounds | None) -> None:
     wanted: type = numbers.Integral if kind is int else numbers.Real
     if isinstance(value, bool) or not isinstance(value, wanted):
-        shown = repr(value)
-        shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
+        shown = shortened(repr(value))
         raise UserError(f"`{name}` {shown} is no {'whole ' if kind is int else ''}number")
     if bounds is not None and value not in bounds:
         raise UserError(f"`{name}` {value}{bounds.refusal(value)}")

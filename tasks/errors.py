@@ -70,6 +70,12 @@ def spelled(message: str, pattern: str | None = None) -> str:
     return SETTING.sub(lambda found: (pattern or _pattern).format(found[1]), message)
 
 
+def shortened(text: str, most: int = 60) -> str:
+    """Return a text as a message quotes it: of `most` characters at most, "..." the last of one
+    that is longer."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 @contextlib.contextmanager
 def settings_typed(pattern: str) -> Iterator[None]:
     """Make `spelled` write settings by a pattern, such as "--{}", inside the context."""

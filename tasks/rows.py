@@ -36,7 +36,10 @@ class ColumnRows(Sequence[Row]):
 
     def column(self, name: str) -> Any:
         """Return the values of a name as they were given, or None; once rows were made, theirs."""
-        return self._columns.get(name) if self._rows is None else _column(self._rows, name)
+        if self._rows is not None:
+            return _column(self._rows, name)
+        values = self._columns.get(name)
+        return None if not self._count or values is None or values[0] is None else values
 
     def _made(self) -> list[Row]:
         if self._rows is None:

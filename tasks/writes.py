@@ -121,6 +121,12 @@ class Writes(Protocol):
         there is nothing."""
         ...
 
+    def opening(self, row: Mapping[str, Any], new_tokens: int) -> tuple[str, str] | None:
+        """Return a prompt out of a row of the examples, the beginning of a text or what is asked
+        first, and the `new_tokens` that follow it there at most. None where nothing follows, or
+        where the prompt leaves no room for so many."""
+        ...
+
     def most_characters(self) -> int:
         """Return the characters of a prompt, or of what is said in a chat, at most: more are no
         prompt of so few tokens, which need not be counted to tell."""

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests import tiny_pairs, tiny_speech
+from tests import tiny_detectors, tiny_pairs, tiny_speech
 from tests.cli import run_cli
 from tests.sharing import shared
 
@@ -78,6 +78,10 @@ def _fcos(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("boxed_images"), *shape
 
 
+def _detr(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--data", fixture("boxed_images"), *tiny_detectors.SHAPE
+
+
 def _vae(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("images"), "--widths", 8, 16, "--latent_size", 4
 
@@ -135,6 +139,7 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
     "resnet_cls": ("zoo.vision.resnet_cls", _resnet),
     "vit_cls": ("zoo.vision.vit_cls", _vit),
     "fcos_det": ("zoo.vision.fcos_det", _fcos),
+    "detr_det": ("zoo.vision.detr_det", _detr),
     "mae": ("zoo.vision.mae", _mae),
     "vae": ("zoo.vision.vae", _vae),
     "ddpm": ("zoo.vision.ddpm", _ddpm),

@@ -246,13 +246,16 @@ class PeersArgs(Bounded):
     """What to compare with what people would run in its place."""
 
     checkpoint: tyro.conf.Positional[Path]
-    """folder of a checkpoint of text classification"""
+    """folder of a checkpoint that classifies texts, or writes them"""
     deployments: tuple[str, ...] = ("eager",)
     """of ours; artifacts must have been exported"""
     batch_sizes: tuple[Count, ...] = (1, 16)
     """texts of a call"""
-    max_other: Share = 0.02
-    """share of labels that may differ from those of transformers.pipeline, at least one"""
+    new_tokens: NewTokens | None = None
+    """of each text that goes on with a prompt; 32 by default"""
+    max_other: Share | None = None
+    """share of answers that may differ from those of transformers, at least one unless it is 0; by
+    default 0.02 of labels, and 0 of texts that are written"""
     threads: Threads | None = None
     """of the processor; OMP_NUM_THREADS or as many as there are cores by default"""
     minutes: Positive = 1.5

@@ -1,11 +1,11 @@
-"""What people would run in place of this project: raw inputs in, labels out, as each is documented.
+"""What people would run in place of this project: raw texts in, answers out, as each is documented.
 
 Each function makes a call without arguments on a file of raw texts (JSON, a list), and the labels
-it gave are kept in `labels`, so that it is seen that all say the same.
+or texts that it gave are kept in `answers`, so that it is seen that all say the same.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +13,84 @@ LONGEST = 512  # tokens, where a tokenizer does not say
 
 
 class Peer:
-    """A call to measure, and the labels that it gave last."""
+    """A call to measure, and the answers that it gave last."""
 
     def __init__(self, predict: Callable[[], Sequence[str]]) -> None:
         self.predict = predict
-        self.labels: Sequence[str] = ()
+        self.answers: Sequence[str] = ()
 
     def call(self) -> None:
         """Once over all texts, as one batch."""
-        self.labels = self.predict()
+        self.answers = self.predict()
 
 
-def zoo(checkpoint: str, texts: str, deployment: str, threads: int) -> Peer:
-    """Return this project's call: `zoo.load(checkpoint, deployment).predict(texts)`."""
+def zoo(
+    checkpoint: str, texts: str, deployment: str, threads: int, settings: Mapping[str, Any]
+) -> Peer:
+    """Return this project's call: `zoo.load(checkpoint, deployment).predict(texts)`.
+
+    Args:
+        settings: of a model that goes on with texts, as `predict` takes them. It takes them as they
+            stand, without a chat template, as its rivals do.
+    """
     import torch
 
+    from tasks.writes import Writes
     from zoo import load
     from zoo.speedups import allocator
 
     torch.set_num_threads(threads)
     allocator.keep_freed_memory()
     given, model = _read(texts), load(checkpoint, deployment=deployment, device="cpu")
-    return Peer(lambda: [each["label"] for each in model.predict(given, batch_size=len(given))])
+    if isinstance(model.task, Writes):
+        model.task = model.task.as_it_stands()
+
+    def predict() -> list[str]:
+        found = model.predict(given, batch_size=len(given), **settings)
+        return [each.get("label", each.get("text")) for each in found]
+
+    return Peer(predict)
+
+
+def generate(
+    checkpoint: str,
+    texts: str,
+    threads: int,
+    prefix: str = "",
+    max_length: int | None = None,
+    **lengths: int,
+) -> Peer:
+    """Tokenizer of transformers, and `generate` of its model on the whole list, padded.
+
+    Args:
+        prefix: stands before every text.
+        max_length: tokens of an encoder's text, which is cut.
+        lengths: `max_new_tokens` and `min_new_tokens`; by default as the checkpoint says.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    torch.set_num_threads(threads)
+    given, tokenizer = [prefix + text for text in _read(texts)], _tokenizer(checkpoint)
+    has_encoder = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False).is_encoder_decoder
+    kind: Any = AutoModelForSeq2SeqLM if has_encoder else AutoModelForCausalLM
+    model = kind.from_pretrained(checkpoint, trust_remote_code=False).eval()
+    how: dict[str, Any] = {"padding": True, "return_tensors": "pt", "return_token_type_ids": False}
+    if has_encoder:
+        how |= {"truncation": max_length is not None, "max_length": max_length}
+    else:
+        tokenizer.padding_side = "left"
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+
+    def predict() -> list[str]:
+        rows = tokenizer(given, **how)
+        tokens = model.generate(**rows, do_sample=False, **lengths)
+        behind = 0 if has_encoder else rows["input_ids"].shape[1]
+        found: list[str] = tokenizer.batch_decode(tokens[:, behind:], skip_special_tokens=True)
+        return found
+
+    return Peer(predict)
 
 
 def pipeline(checkpoint: str, texts: str, threads: int) -> Peer:
@@ -97,11 +153,11 @@ def onnxruntime(checkpoint: str, texts: str, threads: int, artifact: str) -> Pee
     return Peer(predict)
 
 
-def labels(function: str, kwargs: dict[str, Any]) -> list[str]:
-    """Return the labels that a peer gives the texts; called in a process of its own."""
+def answers(function: str, kwargs: dict[str, Any]) -> list[str]:
+    """Return the answers that a peer gives to the texts; called in a process of its own."""
     peer: Peer = globals()[function](**kwargs)
     peer.call()
-    return list(peer.labels)
+    return list(peer.answers)
 
 
 def _read(texts: str) -> list[str]:

@@ -76,7 +76,7 @@ def decide(args: DecideArgs) -> OptionCost:
     device = _device(args.device)
     wanted = options.asked(args.deployments, device)
     terminal.quiet_libraries()
-    original = ExportSource.open(args.checkpoint)
+    original = _program(args.checkpoint)
     validation = original.samples("validation", args.data, args.max_eval_samples)
     say_what_rows_show(original.task.primary, len(validation.features), args.max_drop)
     workload = calibration.workload(original, validation, args.batch_size, args.length)
@@ -371,6 +371,18 @@ def _settle(
     if search.service is not None:
         limits |= {"rate": args.rate, "p99_s": args.p99_ms and args.p99_ms / 1e3}
     evidence.record_winner(builder, chosen, workload, threads, limits, search.service)
+
+
+def _program(folder: Path) -> ExportSource:
+    """Return a checkpoint to decide on. Raises `UserError` for one whose network is a table."""
+    original = ExportSource.open(folder)
+    if formats := original.network.file_formats:
+        raise UserError(
+            f"{folder} is of {original.checkpoint.entry.name}, a table and no program: there is no "
+            "deployment to decide on",
+            hint=f"export it to {' or '.join(formats)}",
+        )
+    return original
 
 
 def _must_write(args: DecideArgs, workload: Workload, model: str) -> None:

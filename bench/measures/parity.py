@@ -14,6 +14,7 @@ from bench.cases.job import MeasureJob
 from bench.record.results import MeasureResult, Value
 from zoo.deploy import parity
 from zoo.deploy.generation_proof import difference
+from zoo.deploy.set_outputs import aligned
 from zoo.measure.workload import Generate, TrainStep
 from zoo.runtimes.deployment import Deployment
 
@@ -100,14 +101,18 @@ def judge(
     limit = parity.tolerance_of(numerics)
     same = limit.multiple is not None
     differences, faults = [], []
-    for name, array in found.items():
-        exact, single = wanted[f"exact/{name}"], wanted[f"single/{name}"]
+    kinds: dict[str, Any] = {
+        name: str(wanted[f"kind/{name}"]) if f"kind/{name}" in wanted else None for name in found
+    }
+    exactly = {name: wanted[f"exact/{name}"] for name in found}
+    singly = aligned({name: wanted[f"single/{name}"] for name in found}, exactly, kinds)
+    for name, array in aligned(found, exactly, kinds).items():
+        exact, single = exactly[name], singly[name]
         if array.shape != exact.shape:
             faults.append(f"{name} is {list(array.shape)}, and should be {list(exact.shape)}")
             continue
-        kind: Any = str(wanted[f"kind/{name}"]) if f"kind/{name}" in wanted else None
         reference, own = (exact, single) if same else (single, None)
-        one = parity.difference(name, reference, array, own, kind=kind)
+        one = parity.difference(name, reference, array, own, kind=kinds[name])
         differences.append(one)
         if not limit.calibrated:
             fault = parity.judge(one, numerics, one.signal)

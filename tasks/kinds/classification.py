@@ -249,7 +249,7 @@ class Classification(Bindable):
     def label_arrays(self, rows: "Sequence[Mapping[str, Any]]") -> "dict[str, np.ndarray]":
         """Return the `labels` of rows that have labels, as a numpy array."""
         values = column(rows, "label")
-        if values is None or not len(values) or values[0] is None:
+        if values is None:
             return {}
         return {"labels": label_values.given(values, len(self.labels), self.problem_type)}
 

@@ -32,6 +32,7 @@ def load(
     """The splits and their fingerprint, or None where the tables hold paths and not the bytes: of
     the media, or of their companions."""
     import datasets
+    import pyarrow as pa
 
     every = [path for paths in by_split.values() for path in paths]
     if any(path.suffix.lower() != ".parquet" for path in every):
@@ -47,7 +48,7 @@ def load(
         if not rows.holds_bytes(schema.field(columns[split]).type):
             return None
         second = companion and rows.find_companion(schema.names, columns[split], companion)
-        if second:
+        if second and not pa.types.is_null(schema.field(second).type):  # as of no value at all
             stored = schema.field(second).type
             if rows.is_text(stored) or not rows.holds_bytes(stored):
                 return None

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.data import files, tables
+from tasks.data.columns import folded
 from tasks.data.splits import CANONICAL
-from tasks.errors import UserError
+from tasks.errors import UserError, shortened
 from tasks.media import parquet
 from tasks.media import rows as media_rows
 from tasks.printing import print_lines
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|data:")
 LONGEST_SHOWN = 120  # characters of a path that a message quotes
+LABELS_TOO = {"annotation", "annotations", "gt", "ground_truth", "label", "label_map", "labels"}
+"""Names of columns of masks that labels of whole images have too."""
 
 
 def load(
@@ -125,10 +128,8 @@ def names_media(
     with it that of the companion."""
     import datasets
 
-    if path.suffix.lower() == ".parquet":
-        schema = parquet.schema_of(path)
-    else:
-        schema = tables.read(path).schema
+    table = None if path.suffix.lower() == ".parquet" else tables.read(path)
+    schema = parquet.schema_of(path) if table is None else table.schema
     try:
         features = datasets.Features.from_arrow_schema(schema)
         column = media_rows.find(features, kind, asked, str(path))
@@ -136,7 +137,9 @@ def names_media(
         return False
     if companion is None:
         return True
-    return media_rows.find_companion(schema.names, column, companion) is not None
+    if table is None:
+        return media_rows.find_companion(schema.names, column, companion) is not None
+    return _files_beside(table, column, companion) is not None
 
 
 Found = list[tuple[str, Path | None]]
@@ -197,7 +200,8 @@ def _files_beside(table: "pa.Table", media: str, companion: "Companion") -> str 
         return column if _may_be_files(stored) else None
     there = [value for value in table.column(column).to_pylist() if value]
     named = any(Path(value).suffix.lower() in companion.kind.suffixes for value in there)
-    return column if named or not there or companion.column is not None else None
+    means_files = companion.column is not None or folded(column) not in LABELS_TOO
+    return column if named or not there or means_files else None
 
 
 def _resolved(
@@ -246,7 +250,7 @@ def _problem(written: str | None, file: Path) -> str | None:
     """Return what is wrong with a file that a table names; None where nothing is."""
     if not written:
         return "names no file"
-    quoted = written if len(written) <= LONGEST_SHOWN else f"{written[:LONGEST_SHOWN]}..."
+    quoted = shortened(written, LONGEST_SHOWN)
     if URL.match(written):
         return f"names a URL ({quoted}): download the files and name them by their paths"
     try:

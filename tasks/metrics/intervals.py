@@ -23,9 +23,9 @@ class MetricEstimate:
     """A metric over a set of samples, with its interval.
 
     `method` names how the interval was made: "wilson", "bootstrap", "bootstrap-normal", "fisher-z",
-    "student-t", or "undefined": then low and high are nan. The value is nan as well where the
-    metric itself is undefined (no samples, a constant input to a correlation, values that are not
-    finite).
+    "student-t", "jackknife", or "undefined": then low and high are nan. The value is nan as well
+    where the metric itself is undefined (no samples, a constant input to a correlation, values that
+    are not finite).
     """
 
     name: str

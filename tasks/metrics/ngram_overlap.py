@@ -50,7 +50,7 @@ def bleu_counts(hypothesis: str, reference: str) -> list[int]:
     each order from 1, then the words of both texts; `BLEU_COLUMNS` numbers."""
     ours, theirs = words_13a(hypothesis), words_13a(reference)
     orders = range(1, WORD_ORDER + 1)
-    matches = [_shared(_ngrams(ours, n), _ngrams(theirs, n)) for n in orders]
+    matches = [_shared(ngrams(ours, n), ngrams(theirs, n)) for n in orders]
     return [*matches, *(max(0, len(ours) - n + 1) for n in orders), len(ours), len(theirs)]
 
 
@@ -64,7 +64,7 @@ def chrf_counts(hypothesis: str, reference: str) -> list[int]:
         # where the reference has none, those of the hypothesis do not count
         found[0].append(max(0, len(ours) - n + 1) if known else 0)
         found[1].append(known)
-        found[2].append(_shared(_ngrams(ours, n), _ngrams(theirs, n)))
+        found[2].append(_shared(ngrams(ours, n), ngrams(theirs, n)))
     return [count for column in found for count in column]
 
 
@@ -74,7 +74,7 @@ def rouge_scores(hypothesis: str, reference: str) -> list[float]:
     ours, theirs = (_NO_WORD.sub(" ", text.lower()).split() for text in (hypothesis, reference))
     found = []
     for n in (1, 2):
-        shared = _shared(_ngrams(ours, n), _ngrams(theirs, n))
+        shared = _shared(ngrams(ours, n), ngrams(theirs, n))
         found.append(_f1(shared, max(0, len(ours) - n + 1), max(0, len(theirs) - n + 1)))
     return [*found, _f1(common_subsequence(ours, theirs), len(ours), len(theirs))]
 
@@ -127,7 +127,7 @@ def chrf(counts: Ints | Floats) -> Floats:
     return found
 
 
-def _ngrams(units: Sequence[str], n: int) -> Counter[Any]:
+def ngrams(units: Sequence[str], n: int) -> Counter[Any]:
     """Return how often each n-gram occurs in a list of words, or in a text of characters."""
     spans = [units[i : i + n] for i in range(len(units) - n + 1)]
     return Counter(spans if isinstance(units, str) else map(tuple, spans))

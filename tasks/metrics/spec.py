@@ -54,6 +54,8 @@ METRICS: Mapping[str, MetricSpec] = {
             greater_is_better=False,
             is_mean=True,
         ),
+        MetricSpec("distinct_1", "Distinct-1", None, greater_is_better=True),
+        MetricSpec("distinct_2", "Distinct-2", None, greater_is_better=True),
         MetricSpec(
             "exact_match", "Exact match", "exact_match", greater_is_better=True, is_mean=True
         ),

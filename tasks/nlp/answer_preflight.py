@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tasks.data.label_checks import error, warning
 from tasks.data.label_checks import rows as counted
+from tasks.errors import shortened
 from tasks.nlp import chats, text_preflight
 from tasks.nlp.text_forms import Form
 from tasks.preflight import Finding
@@ -90,5 +91,5 @@ def _same(name: str, answers: Sequence[Sequence[str]]) -> Iterator[Finding]:
     same = Counter(text.strip() for given in answers for text in given)
     [(text, times)] = same.most_common(1) or [("", 0)]
     if len(answers) > 2 and text and times > SAME * same.total():
-        shown = text if len(text) <= 40 else f"{text[:40]}..."
+        shown = shortened(text, 40)
         yield warning(f"{name}: {times:,} of {same.total():,} answers are {shown!r}")

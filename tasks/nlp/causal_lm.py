@@ -413,6 +413,18 @@ class CausalLM(Bindable):
         """Return what a user would ask with a row of the examples (`tasks.writes.Writes`)."""
         return prompts.in_row(row)
 
+    def opening(self, row: Mapping[str, Any], new_tokens: int) -> tuple[str, str] | None:
+        """Return a prompt out of a row, and what follows it there (`tasks.writes.Writes`)."""
+        from tasks.nlp.tokenization import beginning, whole
+
+        found = prompts.opening(row, self.processor, self.longest())
+        if found is None:
+            return None
+        [ids] = whole([self._text(found[0])], self.processor)
+        if 1 + len(ids) + new_tokens > self.longest():
+            return None
+        return found[0], beginning(found[1], self.processor, new_tokens)
+
     def most_characters(self) -> int:
         """Return the characters of a prompt at most (`tasks.writes.Writes`): so many of the longest
         token of the vocabulary, each with a blank, which some tokenizers leave out."""

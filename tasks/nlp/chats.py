@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tasks import json_files
 from tasks.data import columns
 from tasks.data.source import Source
-from tasks.errors import UserError
+from tasks.errors import UserError, shortened
 from tasks.nlp.text_inputs import checked
 
 if TYPE_CHECKING:
@@ -94,8 +94,7 @@ def _joined(parts: Sequence[Any], where: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shortened(repr(value))
 
 
 def as_text(messages: Sequence[Message]) -> str:

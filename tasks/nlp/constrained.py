@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks import json_files
-from tasks.errors import UserError
+from tasks.errors import UserError, shortened
 
 AS_JSON_DUMPS = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """The only blanks in JSON: a small model would write nothing but blanks where any are allowed."""
@@ -46,7 +46,7 @@ def grammar_of(regex: str | None, json_schema: str | None) -> str | None:
         assert json_schema is not None
         _must_be_schema(json_schema)
         grammar = matcher.grammar_from_json_schema(json_schema, overrides=AS_JSON_DUMPS)
-        name, asked = "json_schema", _shortened(json_schema)
+        name, asked = "json_schema", shortened(json_schema)
     if fault := matcher.validate_grammar(grammar):
         raise UserError(f"`{name}` {asked} can't be matched: {_one_line(fault)}")
     return grammar
@@ -71,7 +71,7 @@ def _must_be_text(regex: str) -> None:
     try:
         regex.encode()
     except UnicodeEncodeError:
-        raise UserError(f"`regex` {_shortened(ascii(regex))} is not UTF-8 text") from None
+        raise UserError(f"`regex` {shortened(ascii(regex))} is not UTF-8 text") from None
 
 
 def _must_be_schema(asked: str) -> None:
@@ -79,15 +79,11 @@ def _must_be_schema(asked: str) -> None:
         asked.encode()
         schema = json_files.parse(asked, strict=True)
     except UnicodeEncodeError:
-        raise UserError(f"`json_schema` {_shortened(ascii(asked))} is not UTF-8 text") from None
+        raise UserError(f"`json_schema` {shortened(ascii(asked))} is not UTF-8 text") from None
     except ValueError as error:
-        raise UserError(f"`json_schema` {_shortened(asked)} is no JSON: {error}") from None
+        raise UserError(f"`json_schema` {shortened(asked)} is no JSON: {error}") from None
     if not isinstance(schema, dict):
-        raise UserError(f"`json_schema` {_shortened(asked)} is no JSON object")
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:60]}..."
+        raise UserError(f"`json_schema` {shortened(asked)} is no JSON object")
 
 
 def _one_line(fault: str) -> str:

@@ -14,7 +14,7 @@ from tasks.data.columns import find_column, folded, names_of
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.source import load as load_source
 from tasks.data.splits import must_have_train
-from tasks.errors import UserError
+from tasks.errors import UserError, shortened
 from tasks.kinds.classification import LABEL_COLUMNS, stratified
 from tasks.kinds.losses import IGNORED, cross_entropy, of_targets
 from tasks.metrics.spec import metric_spec
@@ -301,7 +301,7 @@ class MaskedLM(Bindable):
         for text, windows in zip(texts, ids, strict=True):
             masked, found = text.count(processor.mask_token), windows[0]
             if not masked:
-                shown = text if len(text) <= 60 else f"{text[:60]}..."
+                shown = shortened(text)
                 raise UserError(
                     f"{shown!r} has no {processor.mask_token}: put one where a word is missing"
                 )

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import UserError
+from tasks.errors import UserError, shortened
 from tasks.nlp import chats, text_inputs
 from tasks.nlp.chats import Message
 from tasks.nlp.text_forms import with_context
@@ -16,6 +16,8 @@ from tasks.printing import print_lines
 
 COLUMNS = ("prompt", *TEXT_COLUMNS)
 """Usual names of the column of prompts."""
+OPENING_TOKENS = 16
+"""Of the beginning of a text that a model is given, to go on with it as it likes."""
 
 
 def read(
@@ -121,10 +123,9 @@ def too_long(prompt: "str | Sequence[Message]", tokens: int, longest: int) -> Us
     """Return the error of a prompt or chat of so many tokens, which leaves no room for a text in
     the `longest` that the model sees at once."""
     said = prompt if isinstance(prompt, str) else prompt[-1]["content"]
-    shown = said if len(said) <= 60 else f"{said[:60]}..."
     return UserError(
-        f"the prompt {shown!r} has {tokens:,} tokens, and what this model sees at once, the text "
-        f"that it writes included, are {longest:,} with the beginning: shorten the prompt"
+        f"the prompt {shortened(said)!r} has {tokens:,} tokens, and what this model sees at once, "
+        f"the text that it writes included, are {longest:,} with the beginning: shorten the prompt"
     )
 
 
@@ -140,3 +141,28 @@ def in_row(row: Mapping[str, Any]) -> str | None:
         return row.get("text")
     said = (one["content"] for one in chats.of_text(row["chat"]) if one["role"] == "user")
     return next(said, None)
+
+
+def opening(row: Mapping[str, Any], tokenizer: Any, longest: int) -> "tuple[str, str] | None":
+    """Return a prompt out of a row of the examples, and what follows it there: what is asked first
+    and its answer, or the `OPENING_TOKENS` that a text begins with, and the rest. None where one of
+    them is blank.
+
+    Args:
+        longest: tokens that the model sees at once, of which the beginning takes a quarter at most.
+    """
+    from tasks.nlp.tokenization import beginning
+
+    if row.get("chat"):
+        said = chats.of_text(row["chat"])
+        answers = (one["content"] for one in said if one["role"] == "assistant")
+        prompt, rest = in_row(row), next(answers, None)
+    elif row.get("text_pair") is not None:
+        prompt, rest = row["text"], row["text_pair"]
+    else:
+        text = row["text"] or ""
+        prompt = beginning(text, tokenizer, max(1, min(OPENING_TOKENS, longest // 4)))
+        rest = text[len(prompt) :]
+    if not prompt or not rest or not prompt.strip() or not rest.strip():
+        return None
+    return prompt, rest

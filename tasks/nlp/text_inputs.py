@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import standard_input
 from tasks.data.columns import find_column, folded
-from tasks.errors import UserError
+from tasks.errors import UserError, shortened
 from tasks.printing import print_lines
 
 if TYPE_CHECKING:
@@ -360,7 +360,7 @@ def item(raw: Any, known: Columns) -> Mapping[str, Any]:
             )
     for part in parts:
         if not isinstance(part, str):
-            shown = repr(part) if len(repr(part)) <= 40 else f"{repr(part)[:40]}..."
+            shown = shortened(repr(part), 40)
             hint = "decode it" if isinstance(part, bytes) else None
             raise UserError(f"{shown} is a {type(part).__name__}, and no text", hint=hint)
         checked(part, "a text")

@@ -102,6 +102,12 @@ def whole_encodings(texts: Sequence[str], tokenizer: Any) -> "list[Encoding]":
     return encoded
 
 
+def beginning(text: str, tokenizer: Any, tokens: int) -> str:
+    """Return a text up to the end of its first `tokens` tokens, one at least."""
+    [found] = whole_encodings([text], tokenizer)
+    return text if len(found.ids) <= tokens else text[: found.offsets[tokens - 1][1]]
+
+
 @contextlib.contextmanager
 def _as_it_was(backend: Any) -> Iterator[None]:
     """Takes back the truncation and padding that are set in a fast tokenizer: what is saved of it

@@ -94,6 +94,14 @@ class BoxFeatures(Viewed):
             found.append(self._placement(*self._size(i)).to_square(things))
         return np.concatenate(found)
 
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Return how many things each image has, without crowds: [n]."""
+        rows = [
+            len(one.labels) if one.iscrowd is None else (~one.iscrowd).sum()
+            for one in self.truth or ()
+        ]
+        return np.array(rows, np.int64)
+
     def _size(self, i: int) -> tuple[int, int]:
         facts = self.decoded.facts[int(self.origins[i])]
         return int(facts["height"]), int(facts["width"])

@@ -25,6 +25,7 @@ def check(
     stride: int,
     size: int,
     args: ImageArgs,
+    queries: int = 0,
 ) -> list[Finding]:
     """Return what is wrong or suspicious in images and boxes, errors first.
 
@@ -32,6 +33,7 @@ def check(
         features: `tasks.vision.box_features.BoxFeatures` of some of the splits.
         stride: pixels between the points of the finest level; 0 for a model without points.
         size: height and width that the model sees.
+        queries: things that the model finds in an image at most; 0 for a model of points.
 
     Raises `UserError` where a file is no longer what it was.
     """
@@ -57,6 +59,15 @@ def check(
                     f"{name}: {lost:,} of {len(boxes):,} boxes are so small at {size} x {size} that"
                     f" they lie between the points of the model, {stride} pixels apart, and are not"
                     " learned: give a larger `image_size`"
+                )
+            )
+    for name, one in features.items() if queries else ():
+        full = int((one.counts() > queries).sum())
+        if full:
+            findings.append(
+                warning(
+                    f"{name}: {full:,} of {len(one):,} images have more things than the model has "
+                    f"queries, {queries}, and the rest of them is not learned"
                 )
             )
     return findings

@@ -30,7 +30,7 @@ _COLUMNS: tuple[tuple[tuple[str, str, str, str], BoxFormat], ...] = (
     (("left", "top", "width", "height"), "xywh"),
 )
 _LABELS = ("label", "class", "category", "class_name", "category_name", "name")
-_IMAGES = (*IMAGE.columns, "filename", "image_path", "image_id")
+_IMAGES = (*IMAGE.columns, "filename", "image_id")
 _OBJECTS = ("objects", "annotations")
 _BOXES = ("bbox", "bboxes", "boxes", "box")
 _CATEGORIES = ("category", "categories", "category_id", "label", "labels", "class", "classes",

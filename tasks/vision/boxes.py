@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tasks.arrays import sigmoid
+from tasks.arrays import sigmoid, softmax
 from tasks.vision.image_args import ResizeMode
 from tasks.vision.pixels import inner_part
 
@@ -95,6 +95,52 @@ def of_points(
         _selected(boxes, each, place.to_image(boxes, height, width), LEAST_SIDE)
         for (boxes, each), (place, height, width) in zip(rows, images, strict=True)
     ]
+
+
+def of_queries(
+    outputs: Mapping[str, npt.NDArray[Any]],
+    images: Iterable[tuple[Placement, int, int]],
+    size: int,
+    exclusive: bool,
+) -> list[Boxes]:
+    """Return the boxes that the queries of a detector predict, which suppress none of each other.
+
+    Args:
+        outputs: float32 logits [b, queries, classes] and pred_boxes [b, queries, 4]: centre, width
+            and height as shares of the input.
+        images: where each image lies in the input, and its height and width: its boxes are in its
+            pixels, and none lies beside it.
+        size: height and width of the input in pixels.
+        exclusive: whether the logits are those of a softmax with "nothing" as the last class, so
+            that a query is one thing at most; else each class is scored by itself, and a query can
+            be several, as transformers has both.
+    """
+    logits, centred = outputs["logits"], outputs["pred_boxes"] * np.float32(size)
+    centre, sides = centred[..., :2], centred[..., 2:]
+    corners = np.concatenate([centre - sides / 2, centre + sides / 2], -1)
+    scores = sigmoid(logits)
+    if exclusive:
+        scores = softmax(logits)[..., :-1]
+        highest = scores.argmax(-1)[..., None] == np.arange(scores.shape[-1])
+        scores = np.where(highest, scores, -1)
+    return [
+        _surest(place.to_image(boxes, height, width), each)
+        for boxes, each, (place, height, width) in zip(corners, scores, images, strict=True)
+    ]
+
+
+def _surest(boxes: Floats, scores: Floats) -> Boxes:
+    """Return the surest boxes of one image.
+
+    Args:
+        boxes: [queries, 4] in its pixels.
+        scores: [queries, classes]; negative: not that class.
+    """
+    large = (boxes[:, 2:] - boxes[:, :2] >= LEAST_SIDE).all(1, keepdims=True)  # NaN is not
+    query, label = np.nonzero((scores >= 0) & large)
+    score = scores[query, label]
+    order = np.argsort(-score, kind="stable")[:MOST_BOXES]
+    return Boxes(boxes[query[order]], score[order], label[order])
 
 
 def _selected(boxes: Floats, scores: Floats, given: Floats, least: float = 0.0) -> Boxes:

@@ -2,9 +2,10 @@
 
 Which prediction is to learn which box depends on how a network predicts. The task knows the ways
 and not the networks: one that predicts at points says so by the `strides` of its image processor,
-as transformers' processors say how the outputs of their detectors are read. So the loss is computed
-from outputs and targets alone, and an exported program has one, too. It is a sum over the points
-that learn a box and their count, and so an optimizer step is the same however it is cut.
+one whose queries predict a set by its `set_loss`, as transformers' processors say how the outputs
+of their detectors are read. So the loss is computed from outputs and targets alone, and an exported
+program has one, too. It is a sum over the points, or the things, that are learned and their count,
+and so an optimizer step is the same however it is cut.
 
 Boxes are in pixels of an image as it is shown, turned as its EXIF data say: those that are read,
 predicted and drawn. OpenCV, and so Ultralytics, reads images so too; torchvision's `CocoDetection`
@@ -35,10 +36,20 @@ if TYPE_CHECKING:
     from tasks.preflight import Finding
     from tasks.vision.boxes import Boxes, Placement
     from tasks.vision.pixels import Facts
+    from tasks.vision.set_prediction import SetLoss
 
 __all__ = ["EXAMPLE_INPUT", "Args", "Detection", "Inputs"]
 
 SHOWN = 5  # classes that a description names
+OF_POINTS: Mapping[str, OutputKind] = {
+    "logits": "logits",
+    "boxes_xyxy": "boxes_xyxy",
+    "centerness": "logits",
+}
+OF_QUERIES: Mapping[str, OutputKind] = {"logits": "logits", "pred_boxes": "boxes_cxcywh"}
+AUXILIARY = {"auxiliary_logits": "logits", "auxiliary_boxes": "pred_boxes"}
+"""What a model in training gives of the layers before its last, [layers, b, queries, ...], and the
+outputs of the last that they are like."""
 
 read_inputs = image_classification.read_inputs
 show_input = image_classification.show_input
@@ -99,6 +110,9 @@ def for_prediction(task: "Detection", inputs: Inputs) -> "Detection":
 
 def from_config(config: Mapping[str, Any]) -> "Detection":
     """The task a checkpoint was trained on, from what `Detection.config` recorded."""
+    from tasks.vision.set_prediction import SetLoss
+
+    queries = config.get("queries")
     return Detection(
         Args.of_checkpoint(config["args"]),
         tuple(config["labels"]),
@@ -106,6 +120,7 @@ def from_config(config: Mapping[str, Any]) -> "Detection":
         config["size"],
         tuple(config["mean"]),
         tuple(config["std"]),
+        None if queries is None else SetLoss.of_record(queries),
     )
 
 
@@ -119,6 +134,7 @@ class Detection(ReadsImages, Bindable):
     size: int = 0  # height and width that the model sees
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    queries: "SetLoss | None" = None  # how they learn; None: the model predicts at points
     processor: Any = field(default=None, compare=False, repr=False)
     threshold: float = SURE  # least score of a box that `to_json` gives
 
@@ -142,7 +158,7 @@ class Detection(ReadsImages, Bindable):
     @property
     def output_kinds(self) -> Mapping[str, OutputKind]:
         """The kind of each output of the task's models, by name."""
-        return {"logits": "logits", "boxes_xyxy": "boxes_xyxy", "centerness": "logits"}
+        return OF_POINTS if self.queries is None else OF_QUERIES
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -171,18 +187,22 @@ class Detection(ReadsImages, Bindable):
         }
 
     def bind_for_training(self, processor: Any, limit: int) -> "Detection":
-        """Return the task bound to a processor, with the processor's size, normalisation and
-        strides."""
+        """Return the task bound to a processor, with the processor's size and normalisation, and
+        its strides or its way of learning a set."""
+        from tasks.vision.set_prediction import SetLoss
+
+        queries = getattr(processor, "set_loss", None)
         return replace(
             self,
             args=replace(
                 self.args.resolved(processor),
                 hflip=image_classification.flips(self.args, self.labels),
             ),
-            strides=tuple(processor.strides),
+            strides=tuple(processor.strides) if queries is None else (),
             size=side_of(processor),
             mean=tuple(processor.image_mean),
             std=tuple(processor.image_std),
+            queries=None if queries is None else SetLoss.of_record(queries),
             processor=processor,
         )
 
@@ -223,7 +243,11 @@ class Detection(ReadsImages, Bindable):
         from tasks.vision import box_preflight
 
         stride = min(self.strides, default=0)
-        return box_preflight.check(examples.splits, features, stride, self.size, self.args)
+        queries, config = 0, getattr(model, "config", None)
+        if self.queries is not None:  # of transformers' detectors, and of YOLOS
+            names = "num_queries", "num_detection_tokens"
+            queries = max(getattr(config, name, None) or 0 for name in names)
+        return box_preflight.check(examples.splits, features, stride, self.size, self.args, queries)
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, or from whatever
@@ -293,34 +317,62 @@ class Detection(ReadsImages, Bindable):
         }
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
-        """Return the outputs of `output_kinds` in float32: logits [b, points, classes], boxes_xyxy
-        [b, points, 4] in pixels of the input and centerness [b, points, 1]."""
+        """Return the outputs of `output_kinds` in float32.
+
+        At points: logits [b, points, classes], boxes_xyxy [b, points, 4] in pixels of the input and
+        centerness [b, points, 1]. Of queries: logits [b, queries, classes] and pred_boxes [b,
+        queries, 4], centre, width and height as shares of the input; in training those of
+        `AUXILIARY` as well, where the model has them.
+        """
         from tasks.arrays import to_float32
 
         outputs = model(**batch.inputs)
-        return {name: to_float32(getattr(outputs, name)) for name in self.output_kinds}
+        further = [name for name in AUXILIARY if getattr(outputs, name, None) is not None]
+        return {name: to_float32(getattr(outputs, name)) for name in (*self.output_kinds, *further)}
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
-        """The loss of `tasks.vision.points`, summed over images; the count is that of the points
-        that learn a box.
+        """The loss of `tasks.vision.points`, summed over images, and the points that learn a box as
+        its count; or that of `tasks.vision.set_prediction`, and the count of the things.
 
-        Raises `UserError` for `label_smoothing`, since the focal loss has its own way with classes
-        that are unsure.
+        Raises `UserError` for `label_smoothing`, since these losses have their own ways with
+        classes that are unsure.
         """
-        from tasks.vision import points
-
         if label_smoothing:
             raise UserError("`label_smoothing_factor`: the classes of boxes can't be smoothed")
-        pixels, targets = batch.inputs["pixel_values"], batch.targets
-        height, width = pixels.shape[2:]
-        where = points.grid(height, width, self.strides, outputs["logits"])
-        true = (targets[name] for name in ("boxes", "labels", "crowd"))
-        learned = points.assign(where, self.strides, *true)
-        parts = points.losses(outputs, where, learned)
+        learn = self._point_losses if self.queries is None else self._query_losses
+        parts, counts = learn(outputs, batch)
         terms = sum(parts.values()).detach()  # type: ignore[union-attr]
         logs = {name: part.detach().sum() for name, part in parts.items()}
         total = sum(part.sum() for part in parts.values())
-        return Loss(total, points.counts(learned).sum(), logs, terms)  # type: ignore[arg-type]
+        return Loss(total, counts.sum(), logs, terms)  # type: ignore[arg-type]
+
+    def _point_losses(self, outputs: Outputs, batch: Batch) -> "tuple[dict[str, Tensor], Tensor]":
+        """Return the parts of the loss by name, each [b], and the counts [b]."""
+        from tasks.vision import points
+
+        height, width = batch.inputs["pixel_values"].shape[2:]
+        where = points.grid(height, width, self.strides, outputs["logits"])
+        true = (batch.targets[name] for name in ("boxes", "labels", "crowd"))
+        learned = points.assign(where, self.strides, *true)
+        return points.losses(outputs, where, learned), points.counts(learned)
+
+    def _query_losses(self, outputs: Outputs, batch: Batch) -> "tuple[dict[str, Tensor], Tensor]":
+        """Return the parts of the loss by name, each [b], and the counts [b]."""
+        from tasks.vision import set_prediction
+
+        assert self.queries is not None
+        height, width = batch.inputs["pixel_values"].shape[2:]
+        size = outputs["logits"].new_tensor([width, height])
+        boxes, labels, crowd = (batch.targets[name] for name in ("boxes", "labels", "crowd"))
+        targets = set_prediction.SetTargets.of(boxes, labels, crowd, size)
+        last = set_prediction.losses(outputs, targets, self.queries, size)
+        parts = dict(zip(("class_loss", "box_loss", "giou_loss"), last, strict=True))
+        before = zip(*(outputs[name] for name in AUXILIARY if name in outputs), strict=True)
+        for layer in before:
+            named = dict(zip(AUXILIARY.values(), layer, strict=True))
+            more = sum(set_prediction.losses(named, targets, self.queries, size))
+            parts["auxiliary_loss"] = more + parts.get("auxiliary_loss", 0)  # type: ignore[assignment]
+        return parts, targets.counts
 
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
@@ -332,7 +384,11 @@ class Detection(ReadsImages, Bindable):
         outputs = self.forward(model, batch) if outputs is None else outputs
         sizes = arrays.to_numpy(batch.targets["sizes"]).tolist()
         places = [(self._placement(*size), *size) for size in sizes]
-        return boxes.of_points({name: arrays.to_numpy(x) for name, x in outputs.items()}, places)
+        found = {name: arrays.to_numpy(outputs[name]) for name in self.output_kinds}
+        if self.queries is None:
+            return boxes.of_points(found, places)
+        exclusive = self.queries.classes == "cross_entropy"
+        return boxes.of_queries(found, places, self.size, exclusive)
 
     def references(self, batch: Batch) -> "Sequence[TrueBoxes]":
         """The things that are in each image, in pixels of the image as its file has it."""

@@ -18,8 +18,8 @@ class Inputs:
 
     image: tuple[str, ...] = ()
     """image files, folders, or globs such as 'photos/*.jpg'; - reads names from standard input; of
-    a video every frame, where ffmpeg is installed, named as 'ffmpeg -i clip.mp4 clip-%06d.png'
-    names them"""
+    a video every frame, where ffmpeg is installed, named as
+    'ffmpeg -i clip.mp4 -fps_mode passthrough clip-%06d.png' names them"""
     on_bad_file: Literal["skip", "stop"] = "stop"
     """what to do about an image that can't be read"""
 
@@ -39,13 +39,24 @@ def read(asked: Inputs, stack: ExitStack) -> Iterator[dict[str, Any]]:
     def media() -> Iterator[dict[str, Any]]:
         from tasks.vision import video
 
-        for path in inputs.expand(asked.image, IMAGE.suffixes, "images"):
+        bad, found = 0, False
+        suffixes = IMAGE.suffixes | video.SUFFIXES
+        for path in inputs.expand(asked.image, suffixes, "images or videos"):
             if path.suffix.lower() in video.SUFFIXES:
                 frames = _frames(path, asked.on_bad_file)
                 stack.callback(frames.close)
+                first = next(frames, None)
+                if first is None:
+                    bad += 1
+                    continue
+                found = True
+                yield first
                 yield from frames
             else:
+                found = True
                 yield {"bytes": None, "path": str(path)}
+        if bad and not found:
+            raise UserError(f"none of {bad:,} files can be used")
 
     return media()
 

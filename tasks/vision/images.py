@@ -46,8 +46,8 @@ IMAGE = MediaKind(
         | {".pfm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
     ),
     columns=(
-        *("image", "img", "picture", "photo", "image_path", "image_file", "image_file_name"),
-        *("file_name", "file", "path", "pixels"),
+        *("image", "img", "picture", "photo", "file_name", "file", "path", "pixels"),
+        *("image_path", "image_file", "image_file_name"),
     ),
     of_arrays=array_files.load,
 )

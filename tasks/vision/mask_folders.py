@@ -69,7 +69,7 @@ def find(root: Path, image_column: str | None = None, mask: str | None = None) -
         and file.suffix.lower() in tables.READERS
     ]
     masks_beside = Companion(MASK, mask)
-    if any(names_media(file, IMAGE, image_column, masks_beside) for file in listings):
+    if any(_names_both(file, image_column, masks_beside) for file in listings):
         return None
     images = _keyed(root, every, IMAGES, IMAGE.suffixes)
     masks = _keyed(root, every, MASKS, MASK.suffixes)
@@ -77,6 +77,14 @@ def find(root: Path, image_column: str | None = None, mask: str | None = None) -
         return None
     lists = [file for file in every if file.parent.parts[-2:] == LISTS and file.suffix == ".txt"]
     return Pairs(images, _matched(images, masks), lists)
+
+
+def _names_both(listing: Path, image_column: str | None, masks: Companion) -> bool:
+    """Return whether a table names images and masks; one that can't be read names none here."""
+    try:
+        return names_media(listing, IMAGE, image_column, masks)
+    except UserError:
+        return False
 
 
 def _keyed(

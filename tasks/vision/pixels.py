@@ -213,7 +213,7 @@ def normalised(
     made: npt.NDArray[np.float32]
     if kinds == {channels}:  # first together, then to floats: many small ones would take longer
         whole = images if isinstance(images, np.ndarray) else np.concatenate(images)
-        made = whole.astype(np.float32)
+        made = whole.astype(np.float32, order="C")
     else:
         made = np.empty((len(images), height, width, channels), np.float32)
         for place, image in zip(made, images, strict=True):

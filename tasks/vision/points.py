@@ -136,19 +136,23 @@ def losses(
     }
 
 
-def focal_loss(logits: "Tensor", truth: "Tensor") -> "Tensor":
+def focal_loss(
+    logits: "Tensor", truth: "Tensor", alpha: float = ALPHA, gamma: float = GAMMA
+) -> "Tensor":
     """Return the focal loss of each logit, of its shape (Lin et al. 2017, equation 5).
 
     Args:
         truth: 1 where a logit should be high, else 0.
+        alpha: weight of those that should be high; of the others 1 - alpha.
+        gamma: exponent of the probability of what is wrong.
     """
     import torch
     from torch.nn import functional as F
 
     entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     wrong = torch.where(truth > 0, -logits, logits).sigmoid()  # probability of what is wrong
-    weight = truth * ALPHA + (1 - truth) * (1 - ALPHA)
-    loss: Tensor = weight * wrong**GAMMA * entropy
+    weight = truth * alpha + (1 - truth) * (1 - alpha)
+    loss: Tensor = weight * wrong**gamma * entropy
     return loss
 
 
@@ -176,13 +180,31 @@ def generalized_iou(boxes: "Tensor", others: "Tensor") -> "Tensor":
     """
     import torch
 
-    def area(low: "Tensor", high: "Tensor") -> "Tensor":
-        return (high - low).clamp(min=0).prod(-1)
+    shared, union = _areas(boxes, others)
+    low = torch.minimum(boxes[..., :2], others[..., :2])
+    hull = _area(low, torch.maximum(boxes[..., 2:], others[..., 2:]))
+    return shared / (union + EPSILON) - (hull - union) / (hull + EPSILON)
+
+
+def iou(boxes: "Tensor", others: "Tensor") -> "Tensor":
+    """Return the intersection over union of boxes with their counterparts, [...], from 0 to 1.
+
+    Args:
+        boxes, others: corners [..., 4].
+    """
+    shared, union = _areas(boxes, others)
+    return shared / (union + EPSILON)
+
+
+def _areas(boxes: "Tensor", others: "Tensor") -> "tuple[Tensor, Tensor]":
+    """Return the area that boxes share with their counterparts, and that of both together."""
+    import torch
 
     low, high = boxes[..., :2], boxes[..., 2:]
     other_low, other_high = others[..., :2], others[..., 2:]
-    shared = area(torch.maximum(low, other_low), torch.minimum(high, other_high))
-    union = area(low, high) + area(other_low, other_high) - shared
-    hull = area(torch.minimum(low, other_low), torch.maximum(high, other_high))
-    iou = shared / (union + EPSILON)
-    return iou - (hull - union) / (hull + EPSILON)
+    shared = _area(torch.maximum(low, other_low), torch.minimum(high, other_high))
+    return shared, _area(low, high) + _area(other_low, other_high) - shared
+
+
+def _area(low: "Tensor", high: "Tensor") -> "Tensor":
+    return (high - low).clamp(min=0).prod(-1)

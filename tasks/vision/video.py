@@ -19,7 +19,8 @@ LONGEST_SHOWN = 200  # characters of what ffmpeg says
 
 
 def frames(path: Path, max_pixels: int = images.MAX_PIXELS) -> Iterator[bytes]:
-    """Yield each frame of a video's first stream as a PPM file of 8 bits, turned as the video says.
+    """Yield each frame of a video's first stream as a PPM file of 8 bits, turned as the video says;
+    none is repeated or dropped to keep a rate.
 
     One frame is in memory at a time. ffmpeg opens local files alone, whatever a file refers to.
     What it says of a video that it could read in part is printed as a warning.
@@ -34,7 +35,7 @@ def frames(path: Path, max_pixels: int = images.MAX_PIXELS) -> Iterator[bytes]:
             hint=f"install {PROGRAM}, or give images",
         )
     read = ("-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i", f"file:{path}")
-    write = ("-map", "0:v:0", "-fps_mode", "passthrough", "-pix_fmt", "rgb24", "-c:v", "ppm")
+    write = ("-map", "0:V:0", "-fps_mode", "passthrough", "-pix_fmt", "rgb24", "-c:v", "ppm")
     command = (program, *read, *write, "-f", "image2pipe", "pipe:1")
     with (
         tempfile.TemporaryFile() as told,
@@ -52,12 +53,17 @@ def frames(path: Path, max_pixels: int = images.MAX_PIXELS) -> Iterator[bytes]:
         finally:
             process.kill()  # where no more frames are wanted
         told.seek(0)
-        said = told.read().decode("utf-8", "replace").strip().rpartition("\n")[2][:LONGEST_SHOWN]
+        said = told.read().decode("utf-8", "replace").strip().partition("\n")[0][:LONGEST_SHOWN]
+    if "fps_mode" in said:
+        raise UserError(f"{PROGRAM} is older than 5.1 here: {said}", hint="install a newer one")
     if not count:
         raise BadFile(f"{PROGRAM} finds no frames in it: {said or 'it says nothing'}")
     if said or process.returncode:
         why = said or f"it ended with code {process.returncode}"
-        print_lines(f"warning: {path}: {count:,} frames; {PROGRAM}: {why}", file=sys.stderr)
+        print_lines(
+            f"warning: {path}: {count:,} frame{'s'[: count != 1]}; {PROGRAM}: {why}",
+            file=sys.stderr,
+        )
 
 
 def _next_frame(stream: IO[bytes], max_pixels: int) -> bytes | None:

@@ -13,6 +13,7 @@ import torch
 
 from tasks.errors import UserError
 from tests.cli import run_cli, run_program
+from tests.exports.writing import Artifact, Timed, predicted
 from tests.tiny_models import GPT
 from tests.zoo.generation.networks import KINDS, VOCABULARY, network
 from zoo import runtimes
@@ -25,7 +26,6 @@ from zoo.generation.generate import sequences
 from zoo.generation.network import PromptWriter
 from zoo.generation.session import Session
 from zoo.generation.writer import left_padded
-from zoo.measure import Estimate, Interval
 from zoo.nlp.causal_export import causal_stages
 from zoo.quantization import quantize
 from zoo.runtimes import onnx_generation, transformers_export
@@ -66,10 +66,7 @@ def runner(exported: Path) -> OnnxDecoder:
 
 
 def _predicted(folder: Path, deployment: str, *flags: object) -> list[str]:
-    words = ("--prompt", *PROMPTS, "--deployment", deployment, "--device", "cpu", *flags)
-    done = run_cli(MODEL, "predict", folder, *words)
-    assert done.code == 0, done.err
-    return done.lines
+    return predicted(MODEL, folder, deployment, "--prompt", *PROMPTS, *flags)
 
 
 def test_what_lies_in_the_folder(exported: Path) -> None:
@@ -343,11 +340,7 @@ def test_other_decoders(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     stages = causal_stages(model, {"input_ids": ids}, 48)
     recorded = onnx_generation.export(stages, model, tmp_path, None)
 
-    class Artifact:
-        folder, manifest = tmp_path, recorded
-        signature = Signature((), ("logits",), {})
-
-    runner = OnnxDecoder(Artifact(), Deployment("onnx"), "cpu", 1)  # type: ignore[arg-type]
+    runner = OnnxDecoder(Artifact(tmp_path, recorded), Deployment("onnx"), "cpu", 1)  # type: ignore[arg-type]
     proof = Proof("onnx")
     generation_proof.prove_prompts(proof, runner.writer(), source, 48, [])
     assert not proof.faults and proof.tokens > 100
@@ -374,14 +367,6 @@ def test_sizes_that_follow_from_others_are_found_out() -> None:
 
 
 # --- weights of few bits
-
-
-class Timed:
-    """A speedup and a time, as the stopwatch gives them."""
-
-    def __init__(self, value: float) -> None:
-        between = Interval(value * 0.9, value * 1.1, 0.99, "made up")
-        self.speedup = self.median = Estimate(value, between, 5)
 
 
 @pytest.mark.slow

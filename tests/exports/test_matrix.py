@@ -21,6 +21,7 @@ QUICK = {
 """One model a domain, in every run of the tests; texts by a transformer are in test_onnx."""
 KINDS = {
     "fcos_det": {"logits": "logits", "boxes_xyxy": "boxes_xyxy", "centerness": "logits"},
+    "detr_det": {"logits": "logits", "pred_boxes": "boxes_cxcywh"},
     "mae": {"logits": "image"},
     "vae": {
         "logits": "image",

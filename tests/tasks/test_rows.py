@@ -37,7 +37,9 @@ def test_of_a_list_it_is_what_the_rows_have() -> None:
     rows = [{"label": 0, "image": 1}, {"label": 2}]
     assert column(rows, "label") == [0, 2] and column(rows, "text") is None
     assert column([], "label") is None and column([{"label": None}], "label") is None
-    assert len(ColumnRows({"label": []}, 0)) == 0
+    empty = ColumnRows({"label": []}, 0)
+    assert len(empty) == 0 and column(empty, "label") is None
+    assert column(ColumnRows({"label": [None, 1]}, 2), "label") is None
 
 
 def test_columns_of_other_lengths_make_no_rows() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from tasks.errors import UserError, spelled
+from tasks.errors import UserError, shortened, spelled
 from tools.cards import eval_results, metadata, record, render, validate
 from tools.cards.facts import Facts
 from tools.cards.numbers import MARK, text
@@ -184,7 +184,7 @@ def _told(fact: Fact) -> str:
 
 def _quoted(line: str) -> str:
     said = MARK.sub("", line).strip()
-    return repr(said if len(said) <= LONGEST else f"{said[:LONGEST]}...")
+    return repr(shortened(said, LONGEST))
 
 
 def _eval_results(record: Record) -> Iterator[str]:

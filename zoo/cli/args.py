@@ -62,9 +62,10 @@ class EvaluateArgs(Bounded):
     """checkpoint of a classifier of images: FID and KID, in its features, of pictures that the
     model makes, against real ones; beside them those of other real images, and of noise"""
     samples: Annotated[int, Bounds(1, 10_000)] | None = None
-    """pictures to make for `features`; by default half as many as the split has images"""
+    """pictures to make for `features`, by default half as many as the split has images; of a model
+    that goes on with texts: texts to write, to see how varied they are"""
     seed: Seed | None = None
-    """of these pictures; 0 by default"""
+    """of these pictures or texts; 0 by default"""
     json: bool = False
     """print one line of JSON instead of tables: metrics, classes or numbers, and what one constant
     answer is worth; no pictures are drawn"""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from tasks.data.source import DataArgs
-from tasks.errors import UserError, did_you_mean
+from tasks.errors import UserError, did_you_mean, shortened
 from tasks.paths import expanded, is_file, is_folder
 from tasks.variations import Variations
 from zoo.machine import places
@@ -178,9 +178,7 @@ def _wants(name: str, what: str, value: Any) -> UserError:
     if kind in ("DataFrame", "Dataset", "DatasetDict"):
         way = f"a {kind} is in memory: write it to a file, and name that"
         return UserError(f"`{name}` wants {what}", name, way)
-    shown = repr(value)
-    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-    return UserError(f"`{name}` wants {what}, not {shown}")
+    return UserError(f"`{name}` wants {what}, not {shortened(repr(value))}")
 
 
 def words_of(values: Mapping[str, Any], default: Any) -> list[str]:

@@ -17,7 +17,7 @@ import transformers
 
 from tasks.base import Batch
 from tasks.errors import foreign
-from zoo.generation.decoding import Decoding, SpecialTokens
+from zoo.generation.decoding import Decoding, SpecialTokens, ends_of, pad_of
 from zoo.generation.generate import sequences
 from zoo.generation.target_writer import TargetWriter
 from zoo.generation.writer import TokenWriter, left_padded
@@ -73,7 +73,7 @@ def _compare(
     except Exception as error:  # each runtime has its own
         proof.faults.append(f"{place}: {foreign(error).strip()[:200] or type(error).__name__}")
         return
-    pad = model.generation_config.pad_token_id
+    pad = pad_of(model.generation_config.to_diff_dict())
     for name, mine, its in zip(names, _text(ours, pad), _text(theirs, pad), strict=True):
         proof.tokens += len(its)
         if fault := difference(mine, its):
@@ -239,14 +239,13 @@ def _plain_config(model: Any) -> Iterator[tuple[tuple[int, ...], int]]:
     """Let a model write the likeliest tokens, whatever its generation config asks for; gives the
     tokens that end its texts, and the one that pads."""
     before = model.generation_config
-    ends, pad = before.eos_token_id, before.pad_token_id
-    ends = [] if ends is None else list(ends) if isinstance(ends, list) else [ends]
-    pad = int(pad if pad is not None else (ends or [0])[0])
+    config = before.to_diff_dict()
+    ends, pad = ends_of(config), pad_of(config)
     model.generation_config = transformers.GenerationConfig(
-        bos_token_id=before.bos_token_id, eos_token_id=ends or None, pad_token_id=pad
+        bos_token_id=before.bos_token_id, eos_token_id=list(ends) or None, pad_token_id=pad
     )
     try:
-        yield tuple(map(int, ends)), pad
+        yield ends, pad
     finally:
         model.generation_config = before
 

@@ -27,6 +27,7 @@ from tasks.errors import UserError
 from tasks.printing import print_lines
 from tasks.writes import Writes
 from zoo.deploy import parity
+from zoo.deploy.set_outputs import aligned
 from zoo.runtimes.deployment import Deployment
 from zoo.store import evidence, typed
 
@@ -187,13 +188,14 @@ def fault(
     """
     compared: dict[str, list[parity.Difference]] = {}
     recorded: dict[str, list[parity.Difference]] = {}
-    for one, outputs in zip(inputs, found, strict=True):
+    for one, given in zip(inputs, found, strict=True):
+        outputs = aligned(given, one.reference, kinds)
         for name, wanted in one.reference.items():
             if name not in outputs or outputs[name].shape != wanted.shape:
                 there = list(outputs[name].shape) if name in outputs else "missing"
                 return f"{name} is {there}, and should be {list(wanted.shape)}"
-            for into, given in ((compared, outputs), (recorded, one.recorded)):
-                made = parity.difference(name, wanted, given[name], kind=kinds.get(name))
+            for into, its in ((compared, outputs), (recorded, one.recorded)):
+                made = parity.difference(name, wanted, its[name], kind=kinds.get(name))
                 into.setdefault(name, []).append(made)
     for name, all_of_it in compared.items():
         signal, _ = parity.pooled(all_of_it)
@@ -259,6 +261,7 @@ def _nearest(task: Task, models: Models, raws: Iterable[Raw], numerics: str) -> 
         except UserError:  # some rows of a split are no inputs: a text without a mask
             continue
         if sum(each.size for each in reference.values()) <= MOST_VALUES:
+            recorded = aligned(recorded, reference, task.output_kinds)
             made.append(GoldenInput(raw, reference, recorded))
     good = [
         one for one in made if fault([one], [one.recorded], task.output_kinds, numerics) is None

@@ -19,6 +19,7 @@ from tasks.base import Batch, Generates, Task
 from tasks.errors import UserError, foreign
 from zoo.deploy import generation_proof, parity
 from zoo.deploy.parity import Difference
+from zoo.deploy.set_outputs import aligned
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
 from zoo.runtimes.stages import GenerativeRunner
@@ -264,12 +265,14 @@ def _compare(
 ) -> None:
     numerics = runner.deployment.numerics
     same = parity.tolerance_of(numerics).multiple is not None
+    kinds = {name: runner.signature.kind(name) for name in runner.signature.outputs}
     reference = source.exactly(inputs) if same else source(inputs)
-    single = source(inputs) if same else None
+    single = aligned(source(inputs), reference, kinds) if same else None
     size = in_words(sizes)
     found = _run(proof, runner, inputs, f"{what} input, {size}")
     if found is None:
         return
+    found = aligned(found, reference, kinds)
     for name in runner.signature.outputs:
         if found[name].shape != reference[name].shape:
             proof.faults.append(
@@ -277,8 +280,8 @@ def _compare(
                 f"{list(reference[name].shape)}"
             )
             continue
-        own, kind = single and single[name], runner.signature.kind(name)
-        one = parity.difference(name, reference[name], found[name], own, kind=kind)
+        own = single and single[name]
+        one = parity.difference(name, reference[name], found[name], own, kind=kinds[name])
         if what == "random" and parity.tolerance_of(numerics).calibrated:
             if not math.isfinite(one.absolute):
                 proof.faults.append(f"{name} is not finite (random input, {size})")
@@ -321,6 +324,7 @@ def _arrange(proof: Proof, runner: Runner, source: ReferenceModel, task: Task, r
     """Compare each row alone with the same row among others that are longer, and add the faults to
     the proof."""
     together = arrays(task.collate(rows))
+    kinds = {name: runner.signature.kind(name) for name in runner.signature.outputs}
     if len(next(iter(together.values()))) != len(rows):
         return  # a row in several windows: which is which would be guessing
     ours, theirs = _run(proof, runner, together, f"batch {len(rows)}"), source(together)
@@ -329,12 +333,14 @@ def _arrange(proof: Proof, runner: Runner, source: ReferenceModel, task: Task, r
         mine, its = _run(proof, runner, alone, "batch 1"), source(alone)
         if ours is None or mine is None:
             return
+        mine = aligned(mine, {name: x[i : i + 1] for name, x in ours.items()}, kinds)
+        its = aligned(its, {name: x[i : i + 1] for name, x in theirs.items()}, kinds)
         for name in runner.signature.outputs:
             own = parity.sqnr(*_common(its[name][0], theirs[name][i]))
             apart = _common(mine[name][0], ours[name][i])
             proof.arrangements += 1
-            kind, numerics = runner.signature.kind(name), runner.deployment.numerics
-            if fault := parity.judge_arrangement(kind, *apart, numerics, own):
+            numerics = runner.deployment.numerics
+            if fault := parity.judge_arrangement(kinds[name], *apart, numerics, own):
                 proof.faults.append(f"{name} of a row alone and among {len(rows)}: {fault}")
                 return
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tasks.base import Generates, Task
+from tasks.errors import shortened
 from tasks.metrics.spec import metric_spec
 from zoo.machine.formatting import NOTHING
 from zoo.store import evidence
@@ -42,9 +43,7 @@ def quoted(task: Task, answer: "Answer") -> str:
     name = name_of(task, answer)
     if isinstance(answer, float) or are_numbers(answer):
         return name
-    return (
-        repr(name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}...") if name else "nothing"
-    )
+    return repr(shortened(name, LONGEST)) if name else "nothing"
 
 
 def heading(task: Task, constant: "ConstantAnswer | None") -> list[str]:

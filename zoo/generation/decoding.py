@@ -22,7 +22,7 @@ from tasks.writes import Constraint, Exponent
 
 FILE = "generation_config.json"
 
-NEEDED = ("eos_token_id", "pad_token_id", "max_new_tokens")
+NEEDED = ("eos_token_id", "max_new_tokens")
 OF_DRAWS = ("temperature", "top_k", "top_p")
 OF_BEAMS = ("length_penalty", "early_stopping")
 OF_ALL = ("repetition_penalty", "no_repeat_ngram_size", "min_new_tokens")
@@ -33,6 +33,7 @@ USUAL_TOP_K = 50
 KNOWN = frozenset(
     (
         *NEEDED,
+        "pad_token_id",
         "decoder_start_token_id",
         "language",
         "lang_to_id",
@@ -189,8 +190,7 @@ def from_config(
     Args:
         config: the fields of the generation config.
         where: the name of the config in error messages.
-        has_encoder: whether the model is an encoder-decoder, whose decoder is given a prefix. A
-            decoder alone pads with the token that ends a text where the config names no other.
+        has_encoder: whether the model is an encoder-decoder, whose decoder is given a prefix.
 
     Raises `UserError` for a config that asks for what is not known here, and of an encoder-decoder
     for one that needs more than greedy decoding in one language.
@@ -207,10 +207,9 @@ def from_config(
     needed = ("decoder_start_token_id", *NEEDED) if has_encoder else NEEDED[:1]
     if missing := [name for name in needed if name not in asked]:
         raise UserError(f"{where} has no {missing[0]}")
-    ends = ends_of(config)
     special = SpecialTokens(
-        eos=ends,
-        pad=int(asked.get("pad_token_id", ends[0])),
+        eos=ends_of(config),
+        pad=pad_of(config),
         prefix=_prefix(config, where) if has_encoder else (),
         suppress_tokens=tuple(asked.get("suppress_tokens", ())),
         begin_suppress_tokens=tuple(asked.get("begin_suppress_tokens", ())),
@@ -228,6 +227,13 @@ def ends_of(config: Mapping[str, Any]) -> tuple[int, ...]:
     """Return the tokens that end a text as a generation config of transformers names them."""
     eos = config.get("eos_token_id")
     return tuple(map(int, eos if isinstance(eos, list) else [] if eos is None else [eos]))
+
+
+def pad_of(config: Mapping[str, Any]) -> int:
+    """Return the token that pads as a generation config of transformers names it; where it names
+    none it is the first that ends a text, as there, and 0 where nothing ends one."""
+    pad = config.get("pad_token_id")
+    return int((*ends_of(config), 0)[0] if pad is None else pad)
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.generation.decoding import Decoding, SpecialTokens, asked_by, ends_of
+from zoo.generation.decoding import Decoding, SpecialTokens, asked_by, ends_of, pad_of
 from zoo.generation.generate import sequences
 from zoo.generation.session import Generative
 
@@ -25,7 +25,7 @@ class TargetWriter:
     def special_tokens(self) -> SpecialTokens:
         """Return the special tokens that the model's generation config names."""
         config = asked_by(self.own_config())
-        ends, pad = ends_of(config), int(config["pad_token_id"])
+        ends, pad = ends_of(config), pad_of(config)
         never = {*config.get("suppress_tokens", ()), *({pad} - set(ends))}
         return SpecialTokens(
             eos=ends,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import json_files
-from tasks.errors import UserError, foreign
+from tasks.errors import UserError, foreign, shortened
 from tasks.panics import is_panic
 from zoo.model import parts, remote_code
 
@@ -39,6 +39,9 @@ LONGEST_PADDING = 2**20
 
 RUST = ("tokenizer", "processor")
 """The parts of a folder that Rust code reads, that of the package tokenizers."""
+
+CLASS_LAYERS = frozenset(("class_labels_classifier", "class_embed", "enc_score_head"))
+"""What transformers calls the layers of a detector that have an output for each class."""
 
 
 class Unreadable(UserError):
@@ -197,12 +200,18 @@ def _load(auto: Any, folder: Path, **settings: Any) -> tuple[Any, dict[str, Any]
 
 
 def head_names(model: Any) -> set[str]:
-    """Names of the weights that belong to a task and not to the network before it."""
+    """Names of the weights that belong to a task and not to the network before it.
+
+    Of a detector whose queries predict a set these are the layers of its classes alone: boxes are
+    those of any class.
+    """
     if hasattr(model, "timm_model"):
         found = model.timm_model.get_classifier()
         heads = found if isinstance(found, tuple) else (found,)  # two where it was distilled
         own = {id(one) for head in heads for one in head.parameters()}
         return {name for name, one in model.named_parameters() if id(one) in own}
+    if of_classes := {n for n in model.state_dict() if CLASS_LAYERS.intersection(n.split("."))}:
+        return of_classes
     return {
         name for name in model.state_dict() if not name.startswith(f"{model.base_model_prefix}.")
     }
@@ -265,8 +274,7 @@ def must_agree(folder: Path, task: Any, processor: Any) -> None:
 
 
 def _shown(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return shortened(str(value), 80)
 
 
 def unfilled(parameter: Any) -> bool:

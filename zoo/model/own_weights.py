@@ -253,13 +253,16 @@ def reorder(model: Any, rows: list[int]) -> None:
 @torch.no_grad()
 def draw(model: Any, names: Collection[str]) -> None:
     """Draw weights anew, in place, as transformers draws those that a folder lacks, from torch's
-    global random state; whole modules, each by its own rule."""
+    global random state; whole modules, each by its own rule and those of the modules around it."""
     modules = {name.rpartition(".")[0] for name in names}
     for name in sorted(modules):
         module = model.get_submodule(name)
         for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
             tensor._is_hf_initialized = False
         model._init_weights(module)
+        path = name.split(".")
+        for depth in reversed(range(len(path))):  # a detector has its classes unlikely at first
+            model._init_weights(model.get_submodule(".".join(path[:depth])))
 
 
 def tell(

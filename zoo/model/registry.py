@@ -21,6 +21,7 @@ MODULES = (
     "zoo.vision.vit_cls",
     "zoo.vision.mae",
     "zoo.vision.fcos_det",
+    "zoo.vision.detr_det",
     "zoo.vision.vae",
     "zoo.vision.ddpm",
     "zoo.vision.unet_seg",

@@ -16,6 +16,7 @@ from tasks.base import Examples, Features, HasConfusions, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.inputs import FromMedia
+from tasks.writes import Writes
 from zoo.evaluation import (
     class_facts,
     confusions,
@@ -32,8 +33,8 @@ from zoo.machine import terminal
 from zoo.machine.accelerator import accelerator_on
 from zoo.machine.formatting import interval
 from zoo.machine.precision import choose_device, choose_dtype
-from zoo.predict import made_pictures
-from zoo.predict.made_pictures import JudgedPictures
+from zoo.predict import made_pictures, made_texts
+from zoo.predict.judged import Judge, Judged
 from zoo.predict.pipeline import open_deployed
 from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
@@ -45,6 +46,7 @@ from zoo.train.reporting.summary import metric_facts
 
 if TYPE_CHECKING:
     import datasets
+    from torch import nn
 
     from tasks.metrics.accumulator import ConstantAnswer
     from tasks.metrics.classification import ClassificationMetric
@@ -82,7 +84,7 @@ def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
     device = choose_device(args.device)
     features = task.features(examples.splits[split], f"{examples.fingerprint}/{split}/{data}")
     dtype = choose_dtype(args.dtype, device)
-    judge = made_pictures.judge_of(args, entry, task, features, f"{examples.name}, {split}")
+    judge = _judge_of(args, entry, task, model, examples, features, device)
     accelerator = accelerator_on(device)
     model.to(device)
     found = evaluate(
@@ -130,6 +132,24 @@ def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
     _show_confusions(folder, task, found.accumulator)
     _show_mistakes(folder, found, task, features, examples.splits[split], common)
     return metrics
+
+
+def _judge_of(
+    args: "EvaluateArgs",
+    entry: "Entry",
+    task: Task,
+    model: "nn.Module",
+    examples: Examples,
+    features: Features,
+    device: torch.device,
+) -> Judge | None:
+    """Return what measures the pictures or texts that the model makes; None where that is not asked
+    for. Raises `UserError` as `made_pictures.judge_of` and `made_texts.judge_of` do."""
+    [(split, rows)] = examples.splits.items()
+    data = f"{examples.name}, {split}"
+    if isinstance(task, Writes) and args.features is None:
+        return made_texts.judge_of(args, task, model, rows, data, device)
+    return made_pictures.judge_of(args, entry, task, features, data)
 
 
 def _deployment(args: "EvaluateArgs") -> Deployment:
@@ -228,11 +248,11 @@ def as_json(
     evaluation: Evaluation,
     classes: Sequence[ClassScores],
     numbers: Sequence[NumberScores],
-    judged: JudgedPictures | None = None,
+    judged: Judged | None = None,
 ) -> dict[str, Any]:
     """Return an evaluation as plain JSON: loss, metrics, what one constant answer would be worth,
-    the classes, those without rows as well, each of several numbers, and the distances of pictures
-    that were made. What is undefined is None."""
+    the classes, those without rows as well, each of several numbers, and what was measured of
+    pictures or texts that were made. What is undefined is None."""
     found: dict[str, Any] = {
         "loss": _finite(evaluation.loss),
         "metrics": {one.name: _estimate(one) for one in evaluation.measured},
@@ -253,16 +273,11 @@ def as_json(
             for row in numbers
         ]
     if judged:
-        found["pictures"] = {
-            "classifier": judged.classifier,
-            "features": judged.digest,
-            "real": judged.real,
-            "seed": judged.seed,
-            "sets": {
-                name: {one.name: _estimate(one) for one in distances}
-                for name, distances in judged.sets.items()
-            },
+        sets = {
+            name: {one.name: _estimate(one) for one in metrics}
+            for name, metrics in judged.sets.items()
         }
+        found[judged.kind] = {**judged.described(), "sets": sets}
     return found
 
 

@@ -23,18 +23,16 @@ from tasks.errors import UserError
 from tasks.inputs import WithSamples
 from tasks.kinds.classification import Classification
 from tasks.metrics.feature_distances import estimates
-from tasks.metrics.spec import metric_spec
 from tasks.paths import expanded
 from zoo.machine import terminal
-from zoo.machine.formatting import NOTHING, short
 from zoo.machine.precision import autocast, choose_device
 from zoo.machine.progress import ProgressBar, Rate
 from zoo.model.loading import head_names
 from zoo.model.modality import modality_of
+from zoo.predict.judged import Judged, cells
 from zoo.predict.pipeline import open_deployed
 from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
-from zoo.store import evidence
 from zoo.store.portable import portable
 
 if TYPE_CHECKING:
@@ -111,9 +109,10 @@ class Distances(NamedTuple):
 
 
 @dataclass(frozen=True)
-class JudgedPictures:
+class JudgedPictures(Judged):
     """Distances from held-out real images, in the features of one classifier."""
 
+    kind = "pictures"
     classifier: str
     """the folder of its checkpoint"""
     name: str
@@ -127,43 +126,23 @@ class JudgedPictures:
     sets: Mapping[str, Distances]
     """of `made`, the pictures of the model; `real`, other real images; and `noise`"""
 
-    @property
-    def made(self) -> Distances:
-        """The distances of the pictures that the model has made."""
-        return self.sets["made"]
-
-    def facts(self, common: Mapping[str, Any]) -> list[evidence.Fact]:
-        """Return the distances as facts: metrics of what was made, and the scale beside them.
-
-        Args:
-            common: fields that all facts of the evaluation have.
-        """
-        where = {
+    def described(self) -> dict[str, Any]:
+        """Return how the pictures were judged, as plain JSON."""
+        return {
+            "classifier": self.classifier,
             "features": self.digest,
-            "classifier": portable(self.classifier, Path.cwd()),
             "real": self.real,
             "seed": self.seed,
         }
-        return [
-            evidence.fact(
-                "metric" if name == "made" else "reference",
-                one.name if name == "made" else evidence.REFERENCE + one.name,
-                one.value,
-                metric_spec(one.name).unit,
-                n=one.n,
-                interval=evidence.interval_of(one),
-                label=None if name == "made" else name,
-                workload=where,
-                **common,
-            )
-            for name, distances in self.sets.items()
-            for one in distances
-        ]
+
+    def workload(self) -> dict[str, Any]:
+        """Return the same with a path that holds on other machines."""
+        return {**self.described(), "classifier": portable(self.classifier, Path.cwd())}
 
     def show(self) -> None:
         """Print the distances as a table."""
         rows = [
-            (name, *(cell for one in distances for cell in _cells(one)), f"{distances.fid.n:,}")
+            (name, *(cell for one in distances for cell in cells(one)), f"{distances.fid.n:,}")
             for name, distances in self.sets.items()
         ]
         header = ("pictures", "fid", "95% interval", "kid", "95% interval", "n")
@@ -174,12 +153,6 @@ class JudgedPictures:
         terminal.table(header, rows, title, after_gap=True)
         if len({distances.fid.n for distances in self.sets.values()}) > 1:
             terminal.lines("fid falls as n grows: compare those of equal n alone; kid does not")
-
-
-def _cells(one: "MetricEstimate") -> tuple[str, str]:
-    if np.isnan(one.low):
-        return short(one.value), NOTHING
-    return short(one.value), f"{short(one.low)} to {short(one.high)}"
 
 
 @dataclass(frozen=True)

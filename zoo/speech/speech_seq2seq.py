@@ -58,7 +58,8 @@ def _settle_generation(model: Any, tokenizer: Any, max_new_tokens: int) -> None:
     config._from_model_config = False  # else what is Whisper's own is lost when it is read
     config.decoder_start_token_id = tokenizer.prefix_tokens[0]
     config.eos_token_id = tokenizer.eos_token_id
-    config.pad_token_id = tokenizer.pad_token_id
+    pad = tokenizer.pad_token_id  # some weights name none, and Whisper's own is its end
+    config.pad_token_id = tokenizer.eos_token_id if pad is None else pad
     config.no_timestamps_token_id = tokenizer.convert_tokens_to_ids("<|notimestamps|>")
     config.forced_decoder_ids = None
     config.return_timestamps = False

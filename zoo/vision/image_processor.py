@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     import datasets
 
 SAMPLED = 64  # images whose size decides
-MADE = ("ViTImageProcessor", "SegformerImageProcessor")  # of transformers' classes, here
+MADE = (
+    "ViTImageProcessor",
+    "SegformerImageProcessor",
+    "DetrImageProcessor",
+    "YolosImageProcessor",
+    "ConditionalDetrImageProcessor",
+    "DeformableDetrImageProcessor",
+    "RTDetrImageProcessor",
+)
+"""transformers' classes of the processors that are made here."""
 LARGEST = 224  # side of a new network's input where the images are larger
 KIND = "image_processor_type"  # the name of a processor's class in its file
 OWN = {"FcosImageProcessor": "zoo.vision.modeling_fcos"}

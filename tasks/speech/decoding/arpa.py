@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from tasks.errors import UserError
+from tasks.errors import UserError, shortened
 
 HIGHEST_ORDER = 10
 MOST_GRAMS = 5_000_000  # some 1.5 GB in memory
@@ -59,7 +59,7 @@ def _parse(path: Path, lines: Iterator[tuple[int, str]]) -> Model:
     backoffs: dict[Gram, float] = {}
     for order, count in enumerate(declared, 1):
         if line != f"\\{order}-grams:":
-            raise _broken(path, number, f"is {_short(line)} and must be \\{order}-grams:")
+            raise _broken(path, number, f"is {shortened(line, 40)!r} and must be \\{order}-grams:")
         before = len(chances)
         for number, line in lines:
             if line[0] == "\\":
@@ -73,7 +73,7 @@ def _parse(path: Path, lines: Iterator[tuple[int, str]]) -> Model:
             found = len(chances) - before
             raise _broken(path, number, f"ends {found:,} {order}-grams, and {count:,} are declared")
     if line != "\\end\\":
-        raise _broken(path, number, f"is {_short(line)} and must be \\end\\")
+        raise _broken(path, number, f"is {shortened(line, 40)!r} and must be \\end\\")
     return len(declared), chances, backoffs
 
 
@@ -113,7 +113,7 @@ def _gram(
         raise _broken(path, number, f"has {len(fields)} fields, not a number and {order} words")
     gram = tuple(fields[1 : order + 1])
     if gram in chances:
-        raise _broken(path, number, f"has {_short(' '.join(gram))} a second time")
+        raise _broken(path, number, f"has {shortened(' '.join(gram), 40)!r} a second time")
     chance = _number(path, number, fields[0])
     if chance > 1e-4:  # some tools round a hair above 0
         raise _broken(path, number, f"has the log probability {fields[0]}, which is above 0")
@@ -128,12 +128,8 @@ def _number(path: Path, number: int, text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise _broken(path, number, f"has {_short(text)} where a number belongs")
+        raise _broken(path, number, f"has {shortened(text, 40)!r} where a number belongs")
     return value
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
 def _broken(path: Path, number: int, what: str) -> UserError:

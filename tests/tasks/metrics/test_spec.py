@@ -86,6 +86,8 @@ def test_names_on_the_hub() -> None:
         "bits_per_dim",
         "denoising_loss",
         "dice",
+        "distinct_1",
+        "distinct_2",
         "fid",
         "iou",
         "kid",

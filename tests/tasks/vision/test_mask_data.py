@@ -364,6 +364,31 @@ def test_a_split_may_have_no_column_of_masks(tmp_path: Path) -> None:
     assert set(examples.splits) == {"train"} and examples.unlabelled == {"test": 1}
 
 
+def test_a_mask_that_is_not_there_is_told_with_its_line(tmp_path: Path) -> None:
+    table_of(tmp_path)
+    (tmp_path / "test.csv").write_text("image,mask\na/bare.jpg,none\n")
+    with pytest.raises(UserError, match=r"test.csv, line 2, names none, and there is no such"):
+        segmentation.from_data(Args(), DataArgs(str(tmp_path), None, 0, 0))
+
+
+def test_parquet_without_any_mask_in_one_split_is_streamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    from tasks.media import tables
+
+    pairs(tmp_path, "a", "b", count=1)
+    image, mask = (next((tmp_path / name).iterdir()).read_bytes() for name in "ab")
+    for split, masks in (("train", [mask]), ("test", pa.nulls(1))):
+        table = pa.table({"image": pa.array([image], pa.binary()), "mask": masks})
+        pyarrow.parquet.write_table(table, tmp_path / f"{split}.parquet")
+    monkeypatch.setattr(tables, "_resolved", lambda *_, **__: pytest.fail("read whole"))
+    _, examples = segmentation.from_data(Args(), DataArgs(str(tmp_path), None, 0, 0))
+    assert set(examples.splits) == {"train"} and examples.unlabelled == {"test": 1}
+
+
 def test_parquet_with_images_in_it_and_paths_of_masks(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet
@@ -388,9 +413,10 @@ def test_tables_of_splits_beside_the_folders_count(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("\n".join(["image,mask", *lines[:1]]))
     (tmp_path / "val.csv").write_text("\n".join(["image,mask", *lines[2:]]))
     assert rows_of(tmp_path) == {"train": PAIRED[:1], "validation": PAIRED[2:]}
-    (tmp_path / "train.csv").write_text("id,rle\n日 0,3 4\n")
     (tmp_path / "val.csv").unlink()
-    assert rows_of(tmp_path) == {"train": PAIRED}
+    for of_others in ("id,rle\n日 0,3 4\n", "image,label\na,cat\n", ""):
+        (tmp_path / "train.csv").write_text(of_others)
+        assert rows_of(tmp_path) == {"train": PAIRED}
 
 
 def test_labels_are_no_masks(tmp_path: Path) -> None:

@@ -35,6 +35,13 @@ def test_the_bits_are_those_of_torch(
     assert np.array_equal(found, expected.numpy())
 
 
+def test_the_order_in_memory_does_not_count() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (3, 5, 7), dtype=np.uint8).transpose(1, 2, 0)
+    how = (0.2, 0.3, 0.4), (0.5, 0.6, 0.7)
+    expected = normalised([np.ascontiguousarray(image)], *how)
+    assert np.array_equal(normalised([image], *how), expected)
+
+
 def test_brightness_is_that_of_pillow() -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (9, 7, 3), dtype=np.uint8)

@@ -65,8 +65,13 @@ def test_what_is_no_video_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
     clip.write_bytes(b"nothing of the kind")
     with pytest.raises(UserError, match=r"clip.mp4: ffmpeg finds no frames in it: .+"):
         read(clip)
-    assert read(clip, on_bad_file="skip") == []
+    with pytest.raises(UserError, match="none of 1 files can be used"):
+        read(clip, on_bad_file="skip")
     assert "clip.mp4: ffmpeg finds no frames" in capsys.readouterr().err
+    good = video_of(tmp_path / "good.mkv", np.zeros((2, 8, 8, 3), np.uint8))
+    assert len(read(clip, good, on_bad_file="skip")) == 2
+    assert len(read(tmp_path, on_bad_file="skip")) == 2  # videos of a folder too
+    assert len(read(tmp_path / "*.mkv")) == 2
     large = video_of(tmp_path / "large.mkv", np.zeros((1, 8, 8, 3), np.uint8))
     with pytest.raises(images.BadFile, match="8 x 8 pixels, more than the 63"):
         list(video.frames(large, 63))

@@ -57,6 +57,14 @@ def test_a_decoder_without_encoder() -> None:
         from_config(config, "here")
 
 
+def test_an_encoder_decoder_pads_with_its_end_where_nothing_else_is_named() -> None:
+    """As transformers does; other people's weights of Whisper are so."""
+    config = {"eos_token_id": [7, 8], "decoder_start_token_id": 3, "max_new_tokens": 9}
+    special, _ = from_config(config, "here")
+    assert (special.eos, special.pad, special.prefix) == ((7, 8), 7, (3,))
+    assert from_config({**config, "pad_token_id": 0}, "here")[0].pad == 0
+
+
 def test_notes_of_transformers_ask_for_nothing() -> None:
     """It writes this beside a network that it made a generation config for."""
     config = {"_from_model_config": True, "eos_token_id": 5, "max_new_tokens": 9}

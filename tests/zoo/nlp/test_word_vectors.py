@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 import zoo
+from bench import cli
 from tasks.errors import UserError
 from tests.cli import Done, run_cli, run_program
 from zoo.nlp import pretrained_embeddings, vector_files
@@ -182,6 +183,15 @@ def test_plain_transformers_and_gensims_format(
     assert int(count) == 3 and float(first) == pytest.approx(float(vectors[words.index("cat")][0]))
     done = run_cli(ENTRY, "export", folder, "--runtime", "onnx")
     assert done.code == 2 and "word2vec" in done.err
+
+
+def test_there_is_nothing_to_decide(
+    checkpoints: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["decide", str(checkpoints["glove"])]) == 2
+    error = capsys.readouterr().err
+    assert "a table and no program" in error and "export it to word2vec" in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(

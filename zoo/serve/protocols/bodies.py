@@ -16,7 +16,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, FormParser, parse_options_header
 
 from tasks import json_files
-from tasks.errors import UserError, did_you_mean
+from tasks.errors import UserError, did_you_mean, shortened
 from zoo.serve.errors import BadRequest, ServeError
 
 URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
@@ -217,7 +217,7 @@ def check_names(given: Mapping[str, Any], known: tuple[str, ...], where: str) ->
     """Raise `UserError` for a field that nothing here reads: it would be left out silently."""
     for name in given:
         if name not in known:
-            shown = name if len(name) <= 40 else f"{name[:40]}..."
+            shown = shortened(name, 40)
             hint = did_you_mean(name, known) or f"there is {', '.join(known)}"
             raise UserError(f"{where} has a field {shown!r}, which is not known here", name, hint)
 

@@ -6,8 +6,8 @@
 As OpenAI has it, a text is drawn at `temperature` 1 unless another is given (0 takes the likeliest
 token), a completion has 16 tokens, and an answer in a chat as many as the model's context has room
 for. A text is JSON where `response_format` asks for it (`zoo.serve.protocols.response_format`). Of
-vLLM's names there are `top_k` and `repetition_penalty`. What would change the text and
-can't be kept is refused, with 400. https://platform.openai.com/docs/api-reference/chat
+vLLM's names there are `top_k`, `repetition_penalty` and `structured_outputs`. What would change the
+text and can't be kept is refused, with 400. https://platform.openai.com/docs/api-reference/chat
 """
 
 import contextlib
@@ -48,7 +48,7 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
 IGNORED = ("user", "store", "metadata", "parallel_tool_calls", "service_tier", "safety_identifier")
 """What changes no text."""
 COMMON = (
-    *("model", "n", "stream", "stream_options", response_format.FIELD),
+    *("model", "n", "stream", "stream_options", *response_format.FIELDS),
     *(*SETTINGS, *NEUTRAL, *IGNORED),
 )
 KNOWN = (
@@ -177,8 +177,7 @@ def _settings(given: Mapping[str, Any], model: Description, is_chat: bool) -> di
         settings["temperature"] = 1.0
     if settings["temperature"] == 0:  # the likeliest token, whatever else is said of a draw
         settings |= dict.fromkeys(("top_p", "top_k", "seed"))
-    if response_format.FIELD in given:
-        settings["json_schema"] = response_format.schema_of(given[response_format.FIELD])
+    settings |= response_format.settings_of(given)
     names = {"max_new_tokens": limits[0]} if limits else {}
     return asking.to_write(model, {"max_new_tokens": most, **settings}, names)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from tasks.base import Distills, Task
-from tasks.errors import UserError
+from tasks.errors import UserError, shortened
 from zoo.evaluation.loop import Evaluation
 from zoo.machine import terminal
 from zoo.model.loading import must_agree
@@ -134,8 +134,7 @@ def _reading(processor: Any) -> dict[str, Any]:
 def _short(value: Any) -> str:
     if isinstance(value, dict | list) and len(value) > 4:
         return f"{len(value):,} entries"
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return shortened(json.dumps(value), 40)
 
 
 def facts(

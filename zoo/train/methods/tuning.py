@@ -1,6 +1,7 @@
 """What of a model is trained: all of it, its head, layer after layer, or low-rank adapters."""
 
 import functools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 """Of elements, and of whole channels."""
+INNER_HEAD = re.compile(r"\.(?:(?:class|bbox)_embed\.\d+|enc_(?:score|bbox)_head)$")
+"""Layers of a detector of transformers that stand in its body and predict classes and boxes."""
 
 
 class Tuning(Method):
@@ -154,7 +157,8 @@ def _is_pretrained_body(model: Any) -> bool:
 
 
 def heads_of(model: Any) -> list[str]:
-    """Return the names of modules outside the pretrained body, or of timm's classifier in it.
+    """Return the names of modules outside the pretrained body, or of timm's classifier in it, or of
+    the layers in it that predict what a detector finds.
 
     A module whose only weights are shared with an embedding of the body is left out.
     """
@@ -165,11 +169,12 @@ def heads_of(model: Any) -> list[str]:
         classifier = body.get_classifier()
         return [name for name, module in model.named_modules() if module is classifier]
     shared = {id(parameter) for parameter in body.parameters()}
-    return [
+    outside = [
         name
         for name, child in model.named_children()
         if name != prefix and any(id(parameter) not in shared for parameter in child.parameters())
     ]
+    return outside or [name for name, _ in model.named_modules() if INNER_HEAD.search(name)]
 
 
 def set_dropout(model: nn.Module, p: float) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.base import Examples, Task
-from tasks.errors import UserError
+from tasks.errors import UserError, shortened
 from tasks.printing import print_lines
 from zoo.model import registry
 from zoo.train.resume import state as states
@@ -241,8 +241,7 @@ def _labels(labels: list[str]) -> str:
 
 
 def _value(value: Any) -> str:
-    text = "none" if value is None else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shortened("none" if value is None else str(value))
 
 
 def _short(value: Any) -> Any:

@@ -145,6 +145,10 @@ def test_a_text_is_json_of_a_schema(writer: Served) -> None:
     for one in found["choices"]:
         assert json.loads(one["text"])["film"] in ("good", "bad")
         assert one["finish_reason"] == "stop"
+    texts = ["good (4.5)", "so-so"]
+    named = {**body, "structured_outputs": {"choice": texts}}
+    found = requests.post(url, json=named, timeout=30).json()
+    assert {one["text"] for one in found["choices"]} <= set(texts)
     schema = {"type": "json_schema", "json_schema": {"schema": {"type": "nothing"}}}
     for stream in (False, True):
         wrong = {**body, "stream": stream, "response_format": schema}
