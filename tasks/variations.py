@@ -27,7 +27,10 @@ class Variations(Bounded):
             value = getattr(self, name)
             if name in given and value != off:
                 shown = "" if isinstance(value, bool) else f" {value}"
+                way = "leave out one of the two"
+                if "augment" not in given:
+                    way = "which is the default here: give `augment` default, too"
                 raise UserError(
-                    f"`{name}`{shown} has no effect with `augment` {self.augment}: leave out one "
-                    "of the two"
+                    f"`{name}`{shown} has no effect with `augment` {self.augment}"
+                    f"{':' if 'augment' in given else ','} {way}"
                 )

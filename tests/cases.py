@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,16 +43,17 @@ class Case:
     """Flags with which nothing rounds and nothing is random but augmentation."""
     small_budget: int = 0
     """--token_budget that cuts a step in many uneven passes."""
+    verb: str = "finetune"
 
     def arguments(self, folder: Path, *flags: object) -> list[str]:
-        """The words of a fine-tune without its module: steps of 32, one log line each."""
-        words = ("finetune", *self.flags, "--data", self.data, "--output_dir", folder)
+        """The words of a training without its module: steps of 32, one log line each."""
+        words = (self.verb, *self.flags, "--data", self.data, "--output_dir", folder)
         usual = ("--logging_steps", 1, "--report_to", "none", "--per_device_train_batch_size", 32)
         usual += ("--learning_rate", 1e-3, "--warmup_steps", 0)
         return [str(word) for word in (*words, *usual, *flags)]
 
     def finetune(self, folder: Path, *flags: object) -> Run:
-        """Fine-tunes in this process; fails the test where the command fails."""
+        """Trains in this process; fails the test where the command fails."""
         return run_finetune(self.module, folder, self.arguments(folder, *flags))
 
     def predicted(self, folder: Path) -> list[str]:
@@ -98,6 +100,31 @@ def detection(boxed_images: Path) -> Case:
     return Case("detection", module, boxed_images, flags, "--image", inputs, small_budget=5 * 32**2)
 
 
+def density(images: Path) -> Case:
+    """A variational autoencoder, whose every view has noise of its own."""
+    flags = ("--widths", 8, "--latent_size", 4, "--augment", "default", "--noise", 0.05)
+    inputs = (str(images / "test"),)
+    budget = 5 * SIDE**2
+    module = "zoo.vision.vae"
+    return Case("density", module, images, flags, "--image", inputs, EXACT, budget, "pretrain")
+
+
+def diffusion(images: Path) -> Case:
+    """A diffusion model of labels, some of which are hidden; times and noise are random."""
+    flags = ("--widths", 8, 8, "--augment", "default", "--noise", 0.05)
+    budget = 5 * SIDE**2
+    module = "zoo.vision.ddpm"
+    return Case("diffusion", module, images, flags, "--samples", ("3",), EXACT, budget, "pretrain")
+
+
+def table(people: Path) -> Case:
+    """A perceptron on rows, some of which lack a number."""
+    flags = ("--hidden_sizes", 16, 8, "--mlp_dropout", 0.1)
+    inputs = ('{"age of person": 30, "城市": "Rome", "size": null}',)
+    module = "zoo.tabular.mlp_tab"
+    return Case("table", module, people, flags, "--row", inputs, small_budget=10)
+
+
 def sound(sounds: Path) -> Case:
     """A keyword network."""
     flags = ("--sampling_rate", RATE, "--num_mel_bins", 16, "--hidden_size", 16)
@@ -121,10 +148,21 @@ MAKERS: dict[str, tuple[Callable[..., Case], tuple[str, ...]]] = {
     "vision": (vision, ("images",)),
     "segmentation": (segmentation, ("masked_images",)),
     "detection": (detection, ("boxed_images",)),
+    "density": (density, ("images",)),
+    "diffusion": (diffusion, ("images",)),
+    "table": (table, ("people",)),
     "sound": (sound, ("sounds",)),
     "speech": (speech, ("utterances",)),
 }
 """What makes each case, and the fixtures it is made of."""
+QUICK = ("text", "vision", "speech")
+"""One of each domain; the others, which train alike, are for the slow suite."""
+
+
+def params(*left_out: str) -> list[Any]:
+    """Values of the fixture `case`: all cases, but those that a test is not for."""
+    kept = [name for name in MAKERS if name not in left_out]
+    return [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in kept]
 
 
 def made(request: pytest.FixtureRequest, name: str) -> Case:
@@ -245,3 +283,17 @@ def write_utterances(folder: Path) -> None:
                 wave += rng.normal(0, 0.01, len(wave))
                 soundfile.write(folder / split / f"{i:03}.wav", wave, RATE)
                 writer.writerow((f"{i:03}.wav", said))
+
+
+def write_people(folder: Path) -> None:
+    """SPLIT.csv: a number that some rows lack, a category and a number of noise, to a label."""
+    chosen = random.Random(0)
+    for split, size in SIZES.items():
+        with (folder / f"{split}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(("age of person", "城市", "size", "label"))
+            for i in range(size):
+                age, city = chosen.uniform(18, 80), chosen.choice(["Rome", "Bonn", "东京"])
+                label = "old" if age > 50 else city
+                shown = f"{age:.1f}" if i % 7 else ""
+                writer.writerow((shown, city, f"{chosen.gauss(170, 10):.1f}", label))

@@ -197,28 +197,20 @@ def utterances(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _written(cases.write_utterances, tmp_path_factory.mktemp("utterances"))
 
 
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder SPLIT.csv of a table; see `tests.cases.write_people`."""
+    return _written(cases.write_people, tmp_path_factory.mktemp("people"))
+
+
 def _written(write: Callable[[Path], None], folder: Path) -> Path:
     write(folder)
     return folder
 
 
-# "speech" stands for its domain, and "vision"; "sound", "segmentation" and "detection", which train
-# and decode alike, are for the slow suite
-SLOW = ("sound", "segmentation", "detection")
-IN_CI = [
-    pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in cases.MAKERS
-]
-
-
-@pytest.fixture(scope="session", params=IN_CI)
+@pytest.fixture(scope="session", params=cases.params())
 def case(request: pytest.FixtureRequest) -> cases.Case:
     """Each modality in turn."""
-    return cases.made(request, request.param)
-
-
-@pytest.fixture(scope="session", params=[name for name in cases.MAKERS if name != "text"])
-def media_case(request: pytest.FixtureRequest) -> cases.Case:
-    """Each modality whose examples are files."""
     return cases.made(request, request.param)
 
 

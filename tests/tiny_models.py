@@ -78,6 +78,15 @@ def _fcos(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("boxed_images"), *shape
 
 
+def _unet(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--data", fixture("masked_images"), "--widths", 8, 16, "--image_size", 16
+
+
+def _segformer(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    shape = ("--widths", 8, 8, 10, 16, "--depth", 1, "--decoder_width", 16, "--image_size", 32)
+    return "--data", fixture("masked_images"), *shape
+
+
 def _detr(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("boxed_images"), *tiny_detectors.SHAPE
 
@@ -140,6 +149,8 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
     "vit_cls": ("zoo.vision.vit_cls", _vit),
     "fcos_det": ("zoo.vision.fcos_det", _fcos),
     "detr_det": ("zoo.vision.detr_det", _detr),
+    "unet_seg": ("zoo.vision.unet_seg", _unet),
+    "segformer_seg": ("zoo.vision.segformer_seg", _segformer),
     "mae": ("zoo.vision.mae", _mae),
     "vae": ("zoo.vision.vae", _vae),
     "ddpm": ("zoo.vision.ddpm", _ddpm),

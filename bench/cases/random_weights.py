@@ -1,6 +1,7 @@
 """Makes the checkpoint of a model with random weights: by seed, without data and without a
 network."""
 
+import dataclasses
 import importlib
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from bench.cases.models import SEED, SHAPES, Shape, folder_of
 from tasks.atomic import staged
 from tasks.errors import UserError
+from tasks.tabular.column import PREFIX
+from tasks.vision.class_table import ClassTable
 from zoo.machine import environment
 from zoo.model import registry
 from zoo.model.loading import new_model
@@ -20,6 +23,8 @@ TEXTS = [
     "the quick brown fox jumps over the lazy dog",
 ] * 2  # words that occur twice or more are learned
 LABELS = ("negative", "positive")
+COLUMNS = {"category": "category"} | {f"number {i}": "number" for i in range(1, 16)}
+"""Of a table, by their names."""
 EXTRACTORS = {
     "audio-spectrogram-transformer": "ASTFeatureExtractor",
     "whisper": "WhisperFeatureExtractor",
@@ -79,21 +84,26 @@ def checkpoint(model: str, length: float | None) -> Path:
 
 def _task(entry: Any) -> Any:
     """Return the task of an entry as it is without data."""
-    from tasks.kinds.classification import Classification
-
     module = importlib.import_module(entry.task)
     own = [each for each in vars(module).values() if getattr(each, "__module__", "") == entry.task]
     kind: Any = next(each for each in own if hasattr(each, "collate"))
-    args = module.Args(**entry.task_defaults)
-    if issubclass(kind, Classification):
-        return kind(args, LABELS, "single_label_classification")
-    return kind(args)
+    told = {
+        "labels": LABELS,
+        "problem_type": "single_label_classification",
+        "table": ClassTable(LABELS, (0, 1)),
+        "kinds": COLUMNS,
+    }
+    missing = {f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING}
+    wanted = {name: value for name, value in told.items() if name in missing}
+    return kind(module.Args(**entry.task_defaults), **wanted)
 
 
 def _examples() -> Any:
     import datasets
 
-    return {"train": datasets.Dataset.from_dict({"text": TEXTS})}
+    values = {"category": TEXTS, "number": [float(i) for i in range(len(TEXTS))]}
+    table = {PREFIX + name: values[kind] for name, kind in COLUMNS.items()}
+    return {"train": datasets.Dataset.from_dict({"text": TEXTS, **table})}
 
 
 def _write_weights(shape: Shape, size: int | None, folder: Path) -> None:

@@ -1,11 +1,13 @@
 """Cells of a table: numbers, texts, and those that hold nothing."""
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tasks.bounds import LARGEST_FLOAT32
 from tasks.data.label_checks import NO_VALUE
 from tasks.data.labels import NUMBER
 
@@ -15,6 +17,12 @@ if TYPE_CHECKING:
 NO_NUMBER = NO_VALUE | {"na", "none", "?", "-"}
 """How tables write that a number is not known, in small letters. Among categories these may be
 names: "none" of a garage."""
+DATE = re.compile(
+    r"(\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})([T ].*)?", re.ASCII
+)
+"""A day, perhaps with a time behind it; with re.ASCII only 0 to 9 are digits."""
+OF_PEOPLE = re.compile(r"[-+]?\d+(,\d+)+(\.\d+)?|[-+]?\d+([.,]\d+)?\s?%", re.ASCII)
+"""A number with a comma or a per cent sign in it."""
 
 
 def is_missing(value: Any, number: bool = False) -> bool:
@@ -30,10 +38,20 @@ def is_number(value: Any) -> bool:
     return isinstance(value, str) and NUMBER.fullmatch(value.strip()) is not None
 
 
+def is_date(value: Any) -> bool:
+    """Return whether a text is a day, as 2026-11-28, 28.11.2026 or 2026年11月28日."""
+    return isinstance(value, str) and DATE.fullmatch(value.strip()) is not None
+
+
+def has_other_signs(value: Any) -> bool:
+    """Return whether a text is a number that is written as people do: 61,5 or 1,234.5 or 12 %."""
+    return isinstance(value, str) and OF_PEOPLE.fullmatch(value.strip()) is not None
+
+
 def number_of(value: Any) -> float:
     """Return the number in a cell, NaN where it holds nothing.
 
-    Raises ValueError for anything that is no finite number.
+    Raises ValueError for anything that is no number, or none that float32 can hold.
     """
     if is_missing(value, number=True):
         return math.nan
@@ -43,7 +61,7 @@ def number_of(value: Any) -> float:
         found = float(value)
     except (TypeError, OverflowError):
         raise ValueError(value) from None
-    if not math.isfinite(found):
+    if not abs(found) <= LARGEST_FLOAT32:
         raise ValueError(value)
     return found
 

@@ -64,14 +64,18 @@ def choose(
         if kind is not None:
             found[name] = kind
         elif name in asked:
-            raise UserError(f"`columns` has {name!r} of {where}: neither numbers nor texts")
+            raise UserError(
+                f"`columns` has {name!r} of {where}: neither numbers nor texts that are categories;"
+                " make numbers of dates, such as the year and the month"
+            )
         else:
             left_out.append(name)
     if left_out:
         more = f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
+        names_left_out = ", ".join(left_out[:NAMED]) + more
         text = (
-            f"note: {where}: not read are {', '.join(left_out[:NAMED])}{more}, which are empty, no "
-            "numbers or texts, or texts that hardly repeat; `columns` names all to read"
+            f"note: {where}: not read are {names_left_out}, which are empty, dates, neither numbers"
+            " nor texts, or texts that hardly repeat; `columns` names all to read"
         )
         print_lines(spelled(text), file=sys.stderr)
     if not found:
@@ -97,10 +101,18 @@ def _kind_of(values: "pa.ChunkedArray", name: str, where: str) -> Kind | None:
     present = {c: n for c, n in counts.items() if not cells.is_missing(words[c], number=True)}
     total = sum(present.values())
     numbers = {c: n for c, n in present.items() if cells.is_number(words[c])}
-    if total == 0:
+    if all(cells.is_date(words[c]) for c in present):  # or there are none
         return None
     if len(numbers) == len(present):
         return "number"
+    signs = {c for c in present if cells.has_other_signs(words[c])}
+    if signs and len(signs) + len(numbers) == len(present):
+        row = next(i for i, c in enumerate(codes.tolist()) if c in signs)
+        raise UserError(
+            f"{where}, row {row + 1}: {name} is {words[codes[row]]!r}, and numbers are taken with a"
+            " point for the fraction and no other signs: write them so, or name the column in "
+            "`category_columns`"
+        )
     if sum(numbers.values()) < MOSTLY * total:
         return "category"
     row = next(i for i, c in enumerate(codes.tolist()) if c in present and c not in numbers)

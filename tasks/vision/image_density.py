@@ -16,10 +16,9 @@ from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.metrics.spec import metric_spec
 from tasks.vision import picture_inputs, unlabelled_images
-from tasks.vision.augment_args import AugmentArgs
-from tasks.vision.image_args import ImageArgs, side_of
+from tasks.vision.image_args import side_of
 from tasks.vision.picture_inputs import Inputs
-from tasks.vision.unlabelled_images import UnlabelledImages
+from tasks.vision.unlabelled_images import UnlabelledArgs, UnlabelledImages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,15 +35,12 @@ ROUNDS = 30
 
 
 @dataclass(frozen=True)
-class Args(AugmentArgs, ImageArgs):
+class Args(UnlabelledArgs):
     """How images are read."""
 
     augment: Literal["default", "none", "randaugment"] = "none"
     """default: the variations below, which are then learned as well; randaugment: two random
     operations in place of color_jitter; none: images as they are"""
-    label_column: str | None = None
-    """column of labels, if there are any: never learned from; missing splits are cut evenly by
-    them, just as the classifier cuts them"""
     color: Literal["auto", "grey", "rgb"] = "auto"
     """channels that are learned: one, or three; auto: one where the images are grey"""
 

@@ -14,9 +14,8 @@ from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.metrics.spec import metric_spec
 from tasks.vision import unlabelled_images
-from tasks.vision.augment_args import AugmentArgs
-from tasks.vision.image_args import ImageArgs, side_of
-from tasks.vision.unlabelled_images import UnlabelledImages
+from tasks.vision.image_args import side_of
+from tasks.vision.unlabelled_images import UnlabelledArgs, UnlabelledImages
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,14 +26,11 @@ EXAMPLE_INPUT = ""
 
 
 @dataclass(frozen=True)
-class Args(AugmentArgs, ImageArgs):
+class Args(UnlabelledArgs):
     """How images are read and masked."""
 
     color_jitter: Share = 0.0
     """strength of random brightness, contrast and saturation; He et al. found it to be of no use"""
-    label_column: str | None = None
-    """column of labels, if there are any: never learned from; missing splits are cut evenly by
-    them, just as the classifier cuts them"""
     patch_size: Count | None = None
     """side of a patch in pixels; an eighth of the image, at most 16, by default"""
     mask_ratio: InnerShare = 0.75

@@ -1,6 +1,7 @@
 """What tasks share that learn from images without labels: how the images are found and read."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.base import Bindable, Examples
@@ -9,6 +10,8 @@ from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.vision import image_classification
+from tasks.vision.augment_args import AugmentArgs
+from tasks.vision.image_args import ImageArgs
 from tasks.vision.image_classification import ImageClassification
 
 if TYPE_CHECKING:
@@ -17,6 +20,20 @@ if TYPE_CHECKING:
 
     from tasks.base import Features
     from tasks.preflight import Finding
+
+
+@dataclass(frozen=True)
+class UnlabelledArgs(AugmentArgs, ImageArgs):
+    """How images without labels are read and varied."""
+
+    label_column: str | None = None
+    """column of labels, if there are any: never learned from; missing splits are cut evenly by
+    them, just as the classifier cuts them"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mixup or self.cutmix:
+            raise UserError("`mixup` and `cutmix` blend labels for a classifier, and there is none")
 
 
 def from_data(args: Any, data: DataArgs) -> tuple[Any, Examples]:
@@ -28,9 +45,9 @@ def from_data(args: Any, data: DataArgs) -> tuple[Any, Examples]:
     that is tested on later.
 
     Args:
-        args: `ImageArgs` and `AugmentArgs`, with a field `label_column`.
+        args: a subclass of `UnlabelledArgs`.
 
-    Raises `UserError` where there are no images, or a flag makes no sense.
+    Raises `UserError` where there are no images.
     """
     from tasks.vision import value_ranges
 
@@ -57,10 +74,8 @@ def canonical(args: Any, data: DataArgs) -> "tuple[Source, datasets.DatasetDict,
     """Return the images, in the column media, and the name of the column label, where each image
     has one of several labels: missing splits are cut by it.
 
-    Raises `UserError` where there are no images, or a flag makes no sense.
+    Raises `UserError` where there are no images.
     """
-    if args.mixup or args.cutmix:
-        raise UserError("`mixup` and `cutmix` blend labels for a classifier, and there is none")
     from tasks.data.columns import find_column
     from tasks.kinds.classification import LABEL_COLUMNS, stratified
     from tasks.media.source import load_media

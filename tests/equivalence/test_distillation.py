@@ -29,6 +29,9 @@ def _same(run: Run, other: Run) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    "case", cases.params("segmentation", "detection", "density", "diffusion"), indirect=True
+)
 def test_cut_and_killed(case: cases.Case, teacher: Path, tmp_path: Path) -> None:
     """One pass of 32, four of 8, uneven ones, and a run that goes on after its third step, between
     two records of its log."""

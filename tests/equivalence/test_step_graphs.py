@@ -83,19 +83,12 @@ def test_with_what_changes_a_step(
     _both(case, tmp_path, recorders, *FP32, *flags)
 
 
-class Pretraining(Case):
-    """A model whose verb is pretrain."""
-
-    def arguments(self, folder: Path, *flags: object) -> list[str]:
-        return ["pretrain", *super().arguments(folder, *flags)[1:]]
-
-
 def test_a_masked_model_is_replayed(
     reviews: Path, tmp_path: Path, recorders: list[TapeRecorder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a GPU, where how many tokens are to be guessed is not known."""
     shape = ("--hidden_size", 16, "--num_layers", 2, "--num_heads", 2, "--vocab_size", 300)
-    case = Pretraining("masked", "zoo.nlp.bert_mlm", reviews, shape, "--text", ())
+    case = Case("masked", "zoo.nlp.bert_mlm", reviews, shape, "--text", (), verb="pretrain")
     exact = (*FLAGS, *FP32, "--dropout", 0, "--cuda_graphs", "off")
     usual = case.finetune(tmp_path / "usual", *exact)
     monkeypatch.setattr(masked_lm, "_would_wait", lambda batch: "labels" in batch.targets)

@@ -10,6 +10,7 @@ import zoo.deploy
 from tests import tiny_models
 from tests.cli import run_cli, run_program
 from tests.exports.exceptions import EXCEPTIONS
+from zoo.model import registry
 
 PACKAGES = {"onnx": "onnx", "openvino": "openvino", "executorch": "executorch"}
 RUNTIMES = ("onnx", "pt2", "aoti", "executorch", "torchscript", "openvino")
@@ -29,6 +30,8 @@ KINDS = {
         "mean": "embedding",
         "log_variance": "regression",
     },
+    "unet_seg": {"logits": "mask"},
+    "segformer_seg": {"logits": "mask"},
     **{
         name: {"logits": "logits", "encoder_last_hidden_state": "hidden_state"}
         for name in ("t5_seq2seq", "whisper_asr")
@@ -37,7 +40,8 @@ KINDS = {
 """What the outputs of a model are, where it has not logits alone."""
 CELLS = [
     pytest.param(name, runtime, marks=[] if (name, runtime) in QUICK else pytest.mark.slow)
-    for name in tiny_models.MODELS
+    for name, (module, _) in tiny_models.MODELS.items()
+    if "export" in registry.find(module.rpartition(".")[2]).verbs
     for runtime in RUNTIMES
 ]
 

@@ -4,7 +4,9 @@ import json
 import os
 from pathlib import Path
 
-from tests.cases import Case
+import pytest
+
+from tests.cases import Case, params
 from tests.cli import run_process
 from tests.finetuning import MODEL, arguments
 
@@ -52,6 +54,7 @@ for argv in json.load(sys.stdin):
 """
 
 
+@pytest.mark.parametrize("case", params("diffusion"), indirect=True)  # it draws, and says nothing
 def test_all_verbs_without_a_network(case: Case, tmp_path: Path) -> None:
     (tmp_path / "guard").mkdir()
     (tmp_path / "guard" / "sitecustomize.py").write_text(GUARD)
@@ -73,7 +76,7 @@ def test_all_verbs_without_a_network(case: Case, tmp_path: Path) -> None:
     ]
     done = run_process("verbs", case.module, env=env, timeout=200, stdin=json.dumps(verbs))
     assert done.code == 0, done.err
-    assert {"label", "text"} & set(json.loads(done.lines[-1]))
+    assert {"label", "text", "labels", "bits_per_dim"} & set(json.loads(done.lines[-1]))
     assert asked.read_text() == ""  # nobody even tried
     probe = "import socket; socket.create_connection(('192.0.2.1', 80))"
     refused = run_process("timeit", "-n", 1, "-r", 1, probe, env=env)

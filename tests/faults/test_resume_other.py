@@ -174,7 +174,7 @@ def test_augmentation_and_size_are_a_runs_own(case: Case, tmp_path: Path) -> Non
     case.finetune(folder, "--max_steps", 2)
     for flags, part in (
         (("--rotation", 30), "--rotation 20.0, not 30.0"),
-        (("--widths", 16, 16), "--widths [8, 16], not [16, 16]"),
+        (("--widths", 16, 16), "--widths 8 16, not 16 16"),
     ):
         done = run_cli(case.module, *case.arguments(folder, *flags), "--max_steps", 4, "--resume")
         assert done.code == 2 and part in done.err.splitlines()[-1], done.err

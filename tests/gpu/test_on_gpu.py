@@ -15,7 +15,7 @@ import torch
 
 import bench.cli
 from tests import tiny_models
-from tests.cases import Case
+from tests.cases import Case, params
 from tests.cli import run_cli
 from tests.finetuning import Run
 from tests.gpu.where import DEVICE, MARKS, defined, needs_cuda
@@ -46,6 +46,7 @@ def test_every_model_trains_and_evaluates_as_on_the_cpu(
         assert found[DEVICE][metric] == pytest.approx(value, rel=0.02, abs=0.02), metric
 
 
+@pytest.mark.parametrize("case", params("diffusion"), indirect=True)
 def test_predictions_are_those_of_the_cpu(case: Case, tmp_path: Path) -> None:
     case.finetune(tmp_path / "run", "--max_steps", 4, "--device", DEVICE)
     answers = {}

@@ -34,6 +34,14 @@ def test_what_has_no_effect_is_named(args: Variations, given: str, said: str) ->
         args.must_have_effect(("learning_rate", given))
 
 
+def test_a_default_that_nobody_typed_is_called_one() -> None:
+    args = images.AugmentArgs("none", noise=0.1)
+    with pytest.raises(UserError, match="leave out one of the two"):
+        args.must_have_effect(("noise", "augment"))
+    with pytest.raises(UserError, match="the default here: give `augment` default, too"):
+        args.must_have_effect(("noise",))
+
+
 def test_a_still_view_is_known() -> None:
     assert images.AugmentArgs(**images.STILL).changes_nothing
     assert images.AugmentArgs("none").changes_nothing

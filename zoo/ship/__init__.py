@@ -11,9 +11,10 @@ command that does it alone: every step but the look is a program of its own.
   whose tokenizer reads them, else `rnn_cls`. Words with tags: `bert_tok` from such a preset.
 - Images: `cnn_cls`, with boxes `fcos_det`, with masks `unet_seg`. Sounds: `kws_cls` with labels,
   `conformer_ctc` with transcriptions.
+- Tables of numbers and names, without a column of texts: `mlp_tab`.
 
-`--model` names another one, a preset, or a checkpoint of yours to go on from. A table of numbers
-has no model in the zoo yet.
+`--model` names another one, a preset, or a checkpoint of yours to go on from; `--model mlp_tab`
+leaves columns of texts out.
 
 The time is shared out at the start, and each step gets what the ones before have left. Training
 takes as many steps as fit into its share, and no more than its recipe makes sense with (`finetune

@@ -23,6 +23,7 @@ SCRATCH: Mapping[Kind, str] = {
     "masks": "unet_seg",
     "sound": "kws_cls",
     "speech": "conformer_ctc",
+    "table": "mlp_tab",
 }
 EPOCHS = {"bert_cls": 3.0, "bert_tok": 3.0, "rnn_cls": 8.0}
 """Passes over the data from which on more gain nothing, where that is not what the recipe has."""

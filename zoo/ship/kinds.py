@@ -14,7 +14,7 @@ from zoo.cli.args import ShipArgs
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Kind = Literal["text", "tags", "image", "boxes", "masks", "sound", "speech"]
+Kind = Literal["text", "tags", "image", "boxes", "masks", "sound", "speech", "table"]
 TASKS: dict[Kind, str] = {
     "text": "tasks.nlp.text_classification",
     "tags": "tasks.nlp.token_classification",
@@ -23,6 +23,7 @@ TASKS: dict[Kind, str] = {
     "masks": "tasks.vision.segmentation",
     "sound": "tasks.speech.audio_classification",
     "speech": "tasks.speech.speech_recognition",
+    "table": "tasks.tabular.table_classification",
 }
 """The module of the task that learns a kind."""
 
@@ -31,10 +32,8 @@ ROWS = 16
 OF_SOUND = frozenset({"audio", "wav", "sound", "speech", "clip", "recording"})
 OF_IMAGE = frozenset({"image", "img", "picture", "photo", "pixels"})
 SOUND_BEGINS = (b"RIFF", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd", b"caff")
-NO_TABLES = (
-    "holds a table of numbers without a column of texts, and the zoo has no model for tables yet: "
-    "name the column of the texts where there is one (`text_column`)"
-)
+LONG = 40
+"""Characters of a cell on average, from which on a column holds texts and no names."""
 
 
 def kind_of(args: ShipArgs) -> Kind:
@@ -54,7 +53,7 @@ def kind_of(args: ShipArgs) -> Kind:
         raise UserError(f"{args.data} cannot be read: {problem.strerror}") from None
     if files.looks_like_a_path(args.data):
         raise files.missing(args.data)
-    return _of_table(_of_hub(args.data, args.data_config), args.data, args)
+    return _of_table(_of_hub(args.data, args.data_config), args)
 
 
 def _of_folder(path: Path, args: ShipArgs) -> Kind:
@@ -89,7 +88,7 @@ def _of_folder(path: Path, args: ShipArgs) -> Kind:
     # what lies beside tables, and in no folder by label, may be a plot of them
     are_beside = not metadata and all(file.parent == path.absolute() for file in media)
     if listings and (not media or are_beside):
-        return _of_table(_head(listings[0]), str(path), args)
+        return _of_table(_head(listings[0]), args)
     if sounds > images:
         named = metadata or listings
         return _heard(_head(named[0]).column_names if named else ["label"], args)
@@ -170,7 +169,7 @@ def _of_file(path: Path, args: ShipArgs) -> Kind:
     if suffix in conll.READERS:
         return "tags"
     if suffix in tables.READERS:
-        return _of_table(_head(path), str(path), args)
+        return _of_table(_head(path), args)
     if suffix in IMAGE.suffixes | AUDIO.suffixes:
         raise UserError(f"{path} is a single file: give the folder, with a folder for each label")
     if suffix not in files.ARCHIVES and IMAGE.of_arrays is not None and path.is_file():
@@ -210,9 +209,8 @@ def _head(path: Path) -> "pa.Table":
     return head
 
 
-def _of_table(head: "pa.Table", where: str, args: ShipArgs) -> Kind:
+def _of_table(head: "pa.Table", args: ShipArgs) -> Kind:
     """By the types and the names of columns, and by the endings of paths."""
-    import pyarrow as pa
 
     from tasks.media.rows import holds_bytes
     from tasks.nlp.text_inputs import TEXT_COLUMNS
@@ -232,12 +230,27 @@ def _of_table(head: "pa.Table", where: str, args: ShipArgs) -> Kind:
         return _heard(head.column_names, args)
     if found and args.text_column is None:  # with it the pictures stand beside the texts
         return _beside_images(head, args) or "image"
-    texts = {name for name, kind in types.items() if pa.types.is_string(kind) or _is_large(kind)}
-    if args.text_column is None and not types.keys() & {*TEXT_COLUMNS}:
-        labels = {folded(name) for name in (args.label_column or "").split(",")}
-        if not texts or all(_are_numbers(head, name, labels) for name in head.column_names):
-            raise UserError(f"{where} {NO_TABLES}")
+    if args.text_column is None and not types.keys() & {*TEXT_COLUMNS} and _is_tabular(head, args):
+        return "table"
     return "text"
+
+
+def _is_tabular(head: "pa.Table", args: ShipArgs) -> bool:
+    """Whether columns other than the labels' hold numbers, or, where it is known which are the
+    labels', names that repeat; and none holds texts."""
+    from tasks.kinds.classification import LABEL_COLUMNS
+
+    asked = {folded(name.strip()) for name in (args.label_column or "").split(",") if name}
+    labels = {n for n in head.column_names if folded(n) in (asked or {*LABEL_COLUMNS})}
+    has_inputs = False
+    for name in set(head.column_names) - labels:
+        values = [value for value in head.column(name).to_pylist() if value not in (None, "")]
+        texts = [value for value in values if isinstance(value, str)]
+        if texts and sum(map(len, texts)) >= LONG * len(texts):
+            return False
+        repeats = len(set(texts)) < len(texts) == len(values)
+        has_inputs |= bool(values) and (_are_numbers(values) or (bool(labels) and repeats))
+    return has_inputs
 
 
 def _by_paths(head: "pa.Table") -> Kind | None:
@@ -280,14 +293,10 @@ def _is_sound(name: str, values: Sequence[object]) -> bool:
     return isinstance(content, bytes) and content.startswith(SOUND_BEGINS)
 
 
-def _are_numbers(head: "pa.Table", name: str, labels: set[str]) -> bool:
-    """Whether a column holds numbers, or is that of the labels; in a csv all is text."""
+def _are_numbers(values: Sequence[object]) -> bool:
+    """Whether cells hold numbers; in a csv all is text."""
     from tasks.data.labels import NUMBER
-    from tasks.kinds.classification import LABEL_COLUMNS
 
-    if folded(name) in labels or folded(name) in LABEL_COLUMNS:
-        return True
-    values = [value for value in head.column(name).to_pylist() if value not in (None, "")]
     return all(
         isinstance(value, int | float)
         or (isinstance(value, str) and bool(NUMBER.fullmatch(value.strip())))

@@ -41,6 +41,7 @@ EVAL_ROWS_A_MINUTE: Mapping[Kind, int] = {
     "masks": 300,
     "sound": 500,
     "speech": 60,
+    "table": 20_000,
 }
 """Rows of a split that are looked at for each minute of the whole: more would take the time that
 training needs."""
@@ -90,7 +91,7 @@ class Look:
             return f"images with {self.kind} of {count} ({shown})"
         pairs = "text_pair" in self.examples.splits["train"].column_names
         inputs = {"text": "pairs of texts" if pairs else "texts", "image": "images"}
-        what = inputs.get(self.kind, "sounds")
+        what = (inputs | {"table": "rows of a table"}).get(self.kind, "sounds")
         problem = getattr(self.task, "problem_type", "")
         if problem == "regression":
             return f"{what} with {'numbers (' + shown + ')' if len(names) > 1 else 'a number'}"
@@ -173,7 +174,7 @@ def _guesses(
     args: ShipArgs, kind: Kind, task: "Task", examples: "Examples"
 ) -> Iterator[tuple[str, tuple[str, str]]]:
     """Yield how else labels are to be read than their type says: flag, value, and why."""
-    if kind not in ("text", "image", "sound"):
+    if kind not in ("text", "image", "sound", "table"):
         return
     if getattr(task, "problem_type", "") != "single_label_classification":
         return
@@ -191,8 +192,8 @@ def _guesses(
 
 
 def _label_column(args: ShipArgs, task: "Task") -> str:
-    found = args.label_column or getattr(task, "columns", {}).get("label") or ""
-    return folded(found)
+    own = getattr(task, "columns", {}).get("label") or getattr(task, "label", "")
+    return folded(args.label_column or str(own))
 
 
 def _are_numbers(names: Sequence[str], column: str, examples: "Examples") -> bool:

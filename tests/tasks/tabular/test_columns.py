@@ -41,6 +41,30 @@ def test_kinds_of_texts_numbers_and_ids(capsys: pytest.CaptureFixture[str]) -> N
     assert set(columns.choose(split, {"label"}, ignored, "x")) == {"size", "is_new"}
 
 
+@pytest.mark.parametrize("text", ["61,5", "1,234.5", "12 %", "-3,25"])
+def test_numbers_as_people_write_them_are_no_categories(text: str) -> None:
+    """Silently they would be names, and what lies between two of them nothing."""
+    split = split_of(size=["7", "", text, text] * 10, label=[0] * 40)
+    with pytest.raises(UserError, match=rf"t\.csv, row 3: size is '{text}', and numbers are taken"):
+        columns.choose(split, {"label"}, ColumnArgs(), "t.csv")
+    asked = ColumnArgs(category_columns=("size",))
+    assert columns.choose(split, {"label"}, asked, "t.csv") == {"size": "category"}
+
+
+def test_a_number_that_no_float32_holds_is_named_with_its_row() -> None:
+    with pytest.raises(UserError, match="row 2: size is '1e300', and training takes finite"):
+        learned(split_of(size=["1", "1e300"]), {"size": "number"})
+
+
+def test_days_are_no_categories(capsys: pytest.CaptureFixture[str]) -> None:
+    days = ["2026-11-28", "2026-11-28 10:00", "28.11.2026", "2026年11月28日", ""]
+    split = split_of(day=days * 6, version=["1.2.3", "1.2.4", "2.0", "2.1", ""] * 6, label=[0] * 30)
+    assert columns.choose(split, {"label"}, ColumnArgs(), "x") == {"version": "category"}
+    assert "not read are day, which are empty, dates, " in capsys.readouterr().err
+    asked = ColumnArgs(category_columns=("day",))
+    assert columns.choose(split, {"label"}, asked, "x")["day"] == "category"
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
@@ -48,10 +72,11 @@ def test_kinds_of_texts_numbers_and_ids(capsys: pytest.CaptureFixture[str]) -> N
         (ColumnArgs(columns=("age",), ignore_columns=("age",)), "`ignore_columns` has 'age'"),
         (ColumnArgs(ignore_columns=("age",)), "has no column to read beside the label"),
         (ColumnArgs(columns=("when",)), "`columns` has 'when' of x: neither numbers nor texts"),
+        (ColumnArgs(columns=("day",)), "`columns` has 'day' of x: neither .* numbers of dates"),
     ],
 )
 def test_columns_that_can_not_be_read(args: ColumnArgs, said: str) -> None:
-    split = split_of(age=[1, 2], when=[[1], [2]], label=[0, 1])
+    split = split_of(age=[1, 2], when=[[1], [2]], day=["2026-11-28", "1.1.2026"], label=[0, 1])
     with pytest.raises(UserError, match=said):
         columns.choose(split, {"label"}, args, "x")
 

@@ -39,6 +39,7 @@ def _facts(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+@pytest.mark.parametrize("case", cases.params("density", "diffusion"), indirect=True)
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 def test_weights(case: cases.Case, dense: Path, tmp_path: Path, dtype: str) -> None:
     if dtype == "bf16" and case.name in ("sound", "speech"):

@@ -58,12 +58,14 @@ def test_nothing_at_hand(reviews: Path, tagged: Path, monkeypatch: pytest.Monkey
         choose.choose(args, look(args))
 
 
-def test_images_and_sounds(images: Path, sounds: Path, utterances: Path) -> None:
+def test_images_sounds_and_tables(
+    images: Path, sounds: Path, utterances: Path, people: Path
+) -> None:
     found = {}
-    for path in (images, sounds, utterances):
+    for path in (images, sounds, utterances, people):
         args = ShipArgs(str(path))
         found[path] = choose.choose(args, look(args)).entry.name
-    assert list(found.values()) == ["cnn_cls", "kws_cls", "conformer_ctc"]
+    assert list(found.values()) == ["cnn_cls", "kws_cls", "conformer_ctc", "mlp_tab"]
 
 
 def test_a_checkpoint_of_ones_own(checkpoint: Path, images: Path, reviews: Path) -> None:

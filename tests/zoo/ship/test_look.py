@@ -130,6 +130,30 @@ def test_few_minutes_measure_on_few_rows(tmp_path: Path) -> None:
     assert look(ShipArgs(str(tmp_path), minutes=1), before={}).rows["test"] > 1_000
 
 
+HOUSES = [(i % 7, ("Rome", "Bonn")[i % 2], f"n{i}", f"{i}.5", "cd"[i % 2]) for i in range(60)]
+NAMES = ("rooms", "城市", "name of the house", "label", "grade")
+
+
+def test_a_table_of_numbers_and_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = seen(write(tmp_path / "two words.csv", NAMES, *HOUSES))
+    assert found.kind == "table" and "rows of a table with a number" in found.describe()
+    assert "not read are name of the house" in capsys.readouterr().err
+    graded = seen(tmp_path / "two words.csv", label_column="grade")
+    assert "rows of a table with one of 2 labels (c, d)" in graded.describe()
+    assert graded.words[-2:] == ("--label_column", "grade")
+    named = write(tmp_path / "cities.csv", ("city", "label"), *((row[1], row[4]) for row in HOUSES))
+    assert kind_of(ShipArgs(str(named))) == "table", "names that repeat are categories"
+
+
+def test_texts_beside_numbers_are_texts(tmp_path: Path) -> None:
+    rows = [
+        (i, f"they served {i} dishes, and we had to wait for each of them", 3) for i in range(9)
+    ]
+    path = write(tmp_path / "visits.csv", ("guests", "remark", "label"), *rows)
+    assert kind_of(ShipArgs(str(path))) == "text"
+    assert kind_of(ShipArgs(str(path), text_column="remark")) == "text"
+
+
 def _nothing(folder: Path) -> Path:
     return folder / "nothing.csv"
 
@@ -147,10 +171,8 @@ def _unlabelled(folder: Path) -> Path:
     return write(folder / "texts.csv", ("text",), *((f"a text {i}",) for i in range(9)))
 
 
-def _numbers(folder: Path) -> Path:
-    return write(
-        folder / "sizes.csv", ("width", "label"), *((f"{i}.5", "ab"[i % 2]) for i in range(9))
-    )
+def _labels_alone(folder: Path) -> Path:
+    return write(folder / "labels.csv", ("label",), *(("ab"[i % 2],) for i in range(9)))
 
 
 def _archive(folder: Path) -> Path:
@@ -174,7 +196,7 @@ def _one_class(folder: Path) -> Path:
         (_nobodys, "there is no file or folder"),
         (_empty_folder, "has no files in it"),
         (_unlabelled, "no label column"),
-        (_numbers, "no model for tables yet"),
+        (_labels_alone, "no text column"),
         (_archive, "is an archive: unpack it"),
         (_folder_of_archives, "has only .zip"),
         (_one_class, "one class only"),

@@ -148,6 +148,15 @@ def test_more_minutes_read_the_same_rows(programs: Programs, tmp_path: Path) -> 
     assert done.code == 2 and "begun with limits" in done.err
 
 
+def test_a_model_of_tables_leaves_texts_out(programs: Programs, tmp_path: Path) -> None:
+    path = tmp_path / "visits.csv"
+    rows = "".join(f"a remark that nobody repeats {i},{i % 7},{'ab'[i % 2]}\n" for i in range(40))
+    path.write_text(f"text,guests,label\n{rows}")
+    done = shipped(path, tmp_path / "run", "--model", "mlp_tab")
+    assert done.code == 0 and "rows of a table with one of 2 labels (a, b)" in done.out, done.err
+    assert "not read are text, " in done.err and programs.steps[0].words[1] == "mlp_tab"
+
+
 @pytest.mark.parametrize("stop_at", ["finetune", "decide"])
 def test_it_goes_on_where_it_was_stopped(
     programs: Programs, images: Path, tmp_path: Path, stop_at: str

@@ -128,7 +128,8 @@ def test_what_makes_no_network_is_named(pretrained: Run, plain: Run, tmp_path: P
         (*theirs, "--betas", "linear"): "--betas linear: ",
         (*theirs, "--conditional", "off"): "was trained with the labels 0, 1, 2",
         ("--model", plain.folder, "--betas", "linear"): "give --conditional off",
-        ("--mixup", 0.2, "--augment", "default"): "blend labels",
+        ("--mixup", 0.2): "blend labels",
+        ("--rotation", 20): "which is the default here: give --augment default, too",
     }.items():
         done = run_cli(ENTRY, *words, *flags)
         assert done.code == 2 and said in done.err, done.err

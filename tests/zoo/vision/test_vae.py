@@ -154,7 +154,8 @@ def test_what_makes_no_network_is_named(pretrained: Run, tmp_path: Path) -> None
         (*theirs, "--color", "rgb"): "--color rgb: ",
         (*theirs, "--image_size", 16): "was trained at 8",
         (*theirs, "--latent_size", 9): "--latent_size 9: ",
-        ("--mixup", 0.2, "--augment", "default"): "blend labels",
+        ("--mixup", 0.2): "blend labels",
+        ("--rotation", 20): "which is the default here: give --augment default, too",
     }.items():
         done = run_cli(ENTRY, *words, *flags)
         assert done.code == 2 and said in done.err, done.err

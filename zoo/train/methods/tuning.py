@@ -10,14 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from tasks.errors import UserError
+from zoo.store.pretrained import NEW
 from zoo.train.methods.base import Data, Hook, Method, Named, Saved
 from zoo.train.optim.optimizer import LAYER, depth_of
 
 if TYPE_CHECKING:
     from zoo.train.args import TrainArgs
 
-DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-"""Of elements, and of whole channels."""
 INNER_HEAD = re.compile(r"\.(?:(?:class|bbox)_embed\.\d+|enc_(?:score|bbox)_head)$")
 """Layers of a detector of transformers that stand in its body and predict classes and boxes."""
 
@@ -31,6 +30,18 @@ class Tuning(Method):
         checkpointing."""
         frozen = args.tune not in ("full", "gradual")
         return frozen or args.dropout is not None or args.gradient_checkpointing
+
+    def look(self) -> None:
+        """Check that what stays frozen comes with weights, and is not random (`Method.look`)."""
+        tune, options = self.setup.args.tune, self.setup.job.options
+        anew = "`from_scratch`" if getattr(options, "from_scratch", False) else None
+        if getattr(options, "model", NEW) == NEW:
+            anew = f"`model` {NEW}"
+        if tune in ("head", "lora") and anew:
+            raise UserError(
+                f"`tune` {tune} leaves the network below the head as it is, and with {anew} that is"
+                " random: begin from weights, or take `tune` full"
+            )
 
     def model(self, model: Any, data: Data) -> Any:
         """Return the model frozen or adapted as the flags say (`Method.model`)."""
@@ -185,7 +196,7 @@ def set_dropout(model: nn.Module, p: float) -> None:
     if not 0 <= p < 1:
         raise UserError(f"`dropout` {p} is no probability below 1")
     for module in model.modules():
-        if isinstance(module, DROPOUTS):
+        if isinstance(module, nn.modules.dropout._DropoutNd):  # Dropout2d is no nn.Dropout
             module.p = p
         for name in ("dropout", "attention_dropout", "dropout_prob"):
             if isinstance(module.__dict__.get(name), float):

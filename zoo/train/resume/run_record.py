@@ -241,7 +241,8 @@ def _labels(labels: list[str]) -> str:
 
 
 def _value(value: Any) -> str:
-    return shortened("none" if value is None else str(value))
+    many = " ".join(map(str, value)) if isinstance(value, list) else value
+    return shortened("none" if many in (None, "") else str(many))
 
 
 def _short(value: Any) -> Any:

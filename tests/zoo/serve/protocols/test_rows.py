@@ -11,6 +11,7 @@ from huggingface_hub import InferenceClient, constants
 import zoo
 from tasks.errors import UserError
 from tests import tiny_models
+from tests.cli import run_cli
 from tests.serving import serving
 from tests.zoo.serve.protocols import described
 from zoo.serve.items import from_wire, kind_of, to_wire
@@ -80,20 +81,28 @@ def test_the_documented_examples_are_read() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("label", ["label", "mean area"])
 def test_a_service_answers_as_the_checkpoint_does(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    label: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Classes, and a number."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # the service is on this machine
-    folder = tiny_models.checkpoint("mlp_tab", request.getfixturevalue, tmp_path)
+    folder = tmp_path / "run"
+    words = ("--label_column", label, "--hidden_sizes", 16, 8, "--output_dir", folder)
+    done = run_cli("zoo.tabular.mlp_tab", "finetune", *words, *tiny_models.SHORT)
+    assert done.code == 0, done.err
     model = zoo.load(str(folder), device="cpu")
     row = {one.name: one.example() for one in model.task.schema}
     expected = model.predict(row)
     with serving(folder, "--deployment", "eager") as service:
-        done = requests.post(f"{service.url}/predict", json={"row": row}, timeout=60)
-        assert done.json()["predictions"] == [pytest.approx(expected)]
+        answer = requests.post(f"{service.url}/predict", json={"row": row}, timeout=60)
+        assert answer.json()["predictions"] == [pytest.approx(expected)]
         wrong = row | {"mean radius": "wide"}
-        done = requests.post(f"{service.url}/predict", json={"row": wrong}, timeout=60)
-        assert done.status_code == 422 and "mean radius is 'wide'" in done.text
+        answer = requests.post(f"{service.url}/predict", json={"row": wrong}, timeout=60)
+        assert answer.status_code == 422 and "mean radius is 'wide'" in answer.text
         client = InferenceClient(model=service.url, provider="hf-inference")
         table = {name: [value, value] for name, value in row.items()}
-        assert client.tabular_classification(table) == [expected["label"]] * 2
+        if label == "label":
+            assert client.tabular_classification(table) == [expected["label"]] * 2
+        else:
+            assert client.tabular_regression(table) == pytest.approx([expected["score"]] * 2)

@@ -7,6 +7,8 @@ import torch
 
 from tests.cli import run_cli
 from tests.finetuning import EXACT, MODEL, Run, arguments, finetune
+from zoo.model import registry
+from zoo.model.entry import Entry
 from zoo.train.methods.tuning import GradualUnfreezing, set_dropout
 
 TEXTS = ["the film was truly wonderful", "the plot was dull and the music awful, simply awful"]
@@ -117,10 +119,33 @@ def test_lora_resumes_to_the_same_bits(
     ).read_bytes()
 
 
-def test_dropout_of_whole_channels_is_set_too() -> None:
-    network = torch.nn.Sequential(torch.nn.Dropout(0.1), torch.nn.Dropout2d(0.1))
-    set_dropout(network, 0.0)
-    assert [module.p for module in network] == [0, 0]
+NEW = [entry for entry in registry.entries() if getattr(entry.options(), "model", "") == "none"]
+
+
+@pytest.mark.parametrize("entry", NEW, ids=lambda entry: entry.name)
+def test_a_random_network_is_not_frozen(entry: Entry, tmp_path: Path) -> None:
+    """Before the data are looked for, which are nowhere."""
+    tune = "lora" if entry.name.endswith("ctc") else "head"
+    words = ("--data", "nowhere", "--output_dir", tmp_path / "run", "--tune", tune)
+    verb = next(verb for verb in ("pretrain", "finetune") if verb in entry.verbs)
+    done = run_cli(entry, verb, *words)
+    (line,) = done.err.splitlines()
+    assert done.code == 2 and f"--tune {tune} leaves" in line and "with --model none" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_nor_is_one_that_begins_from_scratch(
+    tiny_bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    flags = ("--from_scratch", "--tune", "head")
+    done = run_cli(MODEL, *arguments(tiny_bert, reviews, tmp_path / "run", *flags))
+    assert done.code == 2 and "with --from_scratch that is random" in done.err
+
+
+def test_dropout_of_whole_channels_is_dropout() -> None:
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Dropout2d(0.5))
+    set_dropout(model, 0.1)
+    assert [module.p for module in model] == [0.1, 0.1]
 
 
 @pytest.mark.parametrize("p", ["1.0", "-0.1"])
