@@ -83,6 +83,7 @@ def segmentation(masked_images: Path) -> Case:
     """A U-Net of two scales; batch norm would depend on the batch by nature."""
     flags = ("--norm", "group", "--widths", 8, 16, "--unet_dropout", 0.1, "--image_size", 16)
     flags += ("--rotation", 20, "--noise", 0.05, "--dice_weight", 0.5)
+    flags += ("--class_weights", "balanced", "--mosaic", 0.5, "--zoom_out", 1.5)
     inputs = (str(masked_images / "test" / "images"),)
     module = "zoo.vision.unet_seg"
     return Case(

@@ -32,7 +32,7 @@ from tasks.kinds.label_values import (
     places_of,
     value_of,
 )
-from tasks.kinds.losses import constant, divergence, other_names, windows_of
+from tasks.kinds.losses import balanced, constant, divergence, other_names, windows_of
 from tasks.metrics import MetricSpec, primary_metric
 from tasks.printing import python_literal
 from tasks.rows import column
@@ -111,8 +111,7 @@ def encode(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> L
     splits, counts = encode_labels(splits, labels, problem_type)
     weights: tuple[float, ...] = ()
     if args.class_weights == "balanced" and problem_type == "single_label_classification":
-        total = sum(counts)
-        weights = tuple(total / (len(labels) * max(count, 1)) for count in counts)
+        weights = balanced(counts)
     left_out = {name: cut_as_named[name].num_rows for name in without}
     return Labelled(tuple(labels), problem_type, weights, splits, left_out)
 

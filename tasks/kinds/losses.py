@@ -27,6 +27,17 @@ def constant(values: tuple[float, ...], device: "torch.device") -> "Tensor":
         return torch.tensor(values, device=device)
 
 
+def balanced(counts: Sequence[int]) -> tuple[float, ...]:
+    """Return the weight of each class from how often it comes: n / (classes * count), as
+    scikit-learn's "balanced", n being the sum of the counts.
+
+    A class that never comes weighs 1: a smoothed label has a share of every class, and a weight as
+    of one that comes once would be all that such a loss sees.
+    """
+    n = sum(counts)
+    return tuple(n / (len(counts) * count) if count else 1.0 for count in counts)
+
+
 def windows_of(windows: "Tensor", samples: int) -> "Tensor":
     """Return the number of windows of each sample, int64 [samples].
 

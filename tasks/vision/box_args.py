@@ -2,9 +2,10 @@
 line."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
-from tasks.bounds import Bounded, Bounds, Share
+from tasks.bounds import Share
+from tasks.vision.composition_args import CompositionArgs
 
 BoxFormat = Literal["xywh", "xyxy"]
 """How a box is written: its upper left corner with width and height, as COCO has it, or two
@@ -12,12 +13,8 @@ corners."""
 
 
 @dataclass(frozen=True)
-class BoxAugmentArgs(Bounded):
+class BoxAugmentArgs(CompositionArgs):
     """How training images with boxes are varied besides, anew in every epoch."""
 
-    mosaic: Share = 0.0
-    """share of images that are put together with three others, a quarter of the area each"""
-    zoom_out: Annotated[float, Bounds(1, 8)] = 1.0
-    """largest factor by which an image is made smaller, with black around it; 1 is off"""
     least_visible: Share = 0.25
     """share of an object's box that must be left in the image, or the object is dropped"""

@@ -1,9 +1,8 @@
-"""Boxes that follow the augmentation of their image, and images made of several.
+"""Boxes that follow the augmentation of their image.
 
 What `tasks.vision.augment` does to an image is one affine map a sample, and boxes follow it: a
-turned box becomes the upright one around its corners. Mosaic (Bochkovskiy et al. 2020, "YOLOv4")
-and zooming out (Liu et al. 2016, "SSD", section 3.6) come before. All of it is a function of (seed,
-epoch, sample), as there.
+turned box becomes the upright one around its corners. What `tasks.vision.compositions` does comes
+before. All of it is a function of (seed, epoch, sample), as there.
 
 Reflected padding would show objects that have no box: `padding` is to be "zeros".
 """
@@ -16,18 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.randomness import SampleRandom
-from tasks.vision import augment, geometry
+from tasks.vision import augment, compositions, geometry
 from tasks.vision.augment_args import AugmentArgs
 from tasks.vision.box_args import BoxAugmentArgs
+from tasks.vision.compositions import Image
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Image = npt.NDArray[np.uint8]
-
-PARTNERS = 3
-"""Other images in a mosaic."""
-_CENTRE = 0.3, 0.7  # where the four images of a mosaic meet, as shares of the sides
 _LEAST_SIDE = 2.0  # pixels of a box that is still worth finding
 
 
@@ -45,13 +40,6 @@ class Pictured:
     """[n]"""
 
 
-def mosaic_partners(draws: SampleRandom, args: BoxAugmentArgs, n: int) -> geometry.Ints:
-    """Return which of n samples each sample is put together with, int64 [b, 3]; -1 where it stays
-    alone."""
-    chosen = np.stack([draws.integers(f"mosaic {i}", n) for i in range(PARTNERS)], axis=1)
-    return np.where((draws.uniform("mosaic") < args.mosaic)[:, None], chosen, -1)
-
-
 def vary(
     samples: Sequence[Pictured],
     draws: SampleRandom,
@@ -66,7 +54,8 @@ def vary(
         samples: with images of one size.
         draws: of these samples.
         args: what is done to any image; `hflip` "auto" counts as "on".
-        partners: of each sample none, or the three that `mosaic_partners` says, of that size.
+        partners: of each sample none, or the three that `compositions.mosaic_partners` says, of
+            that size.
     """
     if args.augment == "none":
         return list(samples)
@@ -116,8 +105,8 @@ def _varied(
     images, objects = _joined(groups, draws, more)
     height, width = images.shape[2:]
     if more.zoom_out > 1:
-        zoom = _zoom(draws, more.zoom_out, height, width)
-        images = _warped(images, zoom)
+        zoom = compositions.zoom(draws, more.zoom_out, height, width)
+        images = compositions.warped(images, zoom)
         objects = _followed(objects, zoom, (height, width), more)
     pixels = augment.to_bytes(augment.augment(images, draws, args))
     maps = augment.maps(draws, args, height, width)
@@ -182,18 +171,6 @@ def _followed(
     return replace(objects, boxes=boxes).where(enough)
 
 
-def _zoom(draws: SampleRandom, most: float, height: int, width: int) -> geometry.Floats:
-    """Maps [b, 2, 3] that make images smaller, anywhere in their canvas."""
-    factor = draws.uniform("zoom", 1.0, most)
-    return geometry.affine(
-        len(draws.ids),
-        xx=factor,
-        yy=factor,
-        x=draws.uniform("zoom x", -0.5, 0.5) * (factor - 1) * width,
-        y=draws.uniform("zoom y", -0.5, 0.5) * (factor - 1) * height,
-    )
-
-
 def _joined(
     groups: Sequence[Sequence[Pictured]], draws: SampleRandom, more: BoxAugmentArgs
 ) -> "tuple[Tensor, _Objects]":
@@ -215,35 +192,16 @@ def _joined(
 def _mosaics(
     groups: Sequence[Sequence[Pictured]], draws: SampleRandom, more: BoxAugmentArgs
 ) -> "tuple[Tensor, _Objects]":
-    """Return mosaics uint8 [b, c, h, w] of four images each, and their objects.
-
-    The four meet at a random point: each lies with a corner there, made smaller as far as its part
-    of the area is filled.
-    """
+    """Return mosaics uint8 [b, c, h, w] of four images each, and their objects."""
     import torch
 
     height, width = groups[0][0].image.shape[:2]
-    row, column = (
-        np.rint(draws.uniform(f"mosaic {axis}", *_CENTRE) * side)
-        for axis, side in (("y", height), ("x", width))
-    )
     colour = max(one.image.shape[2] for group in groups for one in group)
     canvas = torch.zeros(len(groups), colour, height, width, dtype=torch.uint8)
     parts = []
-    for i in range(1 + PARTNERS):
-        below, right = divmod(i, 2)
-        tall, wide = height - row if below else row, width - column if right else column
-        scale = draws.uniform(f"mosaic scale {i}", np.maximum(tall / height, wide / width), 1.0)
-        # the corner at the meeting point: of the image, and where it lies in the result
-        x = (-width if right else width) / 2 - (column - width / 2) / scale
-        y = (-height if below else height) / 2 - (row - height / 2) / scale
-        maps = geometry.affine(len(groups), xx=1 / scale, yy=1 / scale, x=x, y=y)
+    for i, (maps, windows) in enumerate(compositions.mosaic_parts(draws, height, width)):
         samples = [group[i] for group in groups]
-        warped = _warped(_stack(samples, colour), maps)
-        left, top = column * right, row * below
-        windows = np.stack([left, top, left + wide, top + tall], axis=1)
-        for place, one, (x0, y0, x1, y1) in zip(canvas, warped, windows.astype(int), strict=True):
-            place[:, y0:y1, x0:x1] = one[:, y0:y1, x0:x1]
+        compositions.paste(canvas, compositions.warped(_stack(samples, colour), maps), windows)
         parts.append(_followed(_Objects.of(samples), maps, (height, width), more, windows))
     return canvas, _together(parts)
 
@@ -255,17 +213,6 @@ def _together(parts: Sequence[_Objects]) -> _Objects:
     return found.where(np.argsort(found.owners, kind="stable"))
 
 
-def _warped(images: "Tensor", maps: geometry.Floats) -> "Tensor":
-    """Images uint8 [b, c, h, w] sampled where maps [b, 2, 3] say, black outside."""
-    return augment.to_bytes(geometry.warp(augment.to_float(images), maps, "zeros"))
-
-
 def _stack(samples: Sequence[Pictured], colour: int | None = None) -> "Tensor":
     """The images of samples, uint8 [b, c, h, w]; grey ones in so many channels."""
-    import torch
-
-    images = [sample.image for sample in samples]
-    if colour is not None:
-        images = [np.broadcast_to(one, (*one.shape[:2], colour)) for one in images]
-    whole = np.stack([one.transpose(2, 0, 1) for one in images])
-    return torch.from_numpy(whole)
+    return compositions.stack([sample.image for sample in samples], colour)

@@ -80,14 +80,11 @@ class BoxFeatures(Viewed):
         if self._view is None:
             return rows
         from tasks.randomness import SampleRandom
-        from tasks.vision.box_augment import mosaic_partners
+        from tasks.vision.compositions import give_partners
 
-        chosen = mosaic_partners(SampleRandom(self._view, list(indices)), self._args, len(self))
-        for row, partners in zip(rows, chosen.tolist(), strict=True):
-            row |= {"view": self._view}
-            if partners[0] >= 0:
-                row["partners"] = [self._row(i) for i in partners]
-        return rows
+        draws = SampleRandom(self._view, list(indices))
+        give_partners(rows, draws, self._args, len(self), self._row)
+        return [row | {"view": self._view} for row in rows]
 
     def boxes(self) -> npt.NDArray[np.float32]:
         """Return the boxes of all things, without crowds, in pixels of the input: [n, 4]."""

@@ -2,6 +2,7 @@
 Hub, or the embedded scenes."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,6 +81,20 @@ def load(
     return replace(source, splits=made)
 
 
+def is_annotated(root: Path, every: Sequence[Path]) -> bool:
+    """Return whether files below a folder say where things are in its images, as COCO, YOLO or
+    Pascal VOC have it.
+
+    Raises `UserError` as `load` does, for YOLO's without a list of their classes.
+    """
+    found = coco.find(root, every) or {}
+    return (
+        any(map(is_coco, found.values()))
+        or voc.find(every) is not None
+        or yolo.find(root, every) is not None
+    )
+
+
 def _in_folder(root: Path, image_column: str | None) -> Annotations | None:
     """What a folder holds in one of the formats; None where it has none of them."""
     _, every = media_files.walk(root)
@@ -109,7 +124,7 @@ def _in_file(path: Path, image_column: str | None) -> Annotations | None:
     if suffix == ".xml":
         raise UserError(f"{path} describes one image: give the folder of the data set")
     split = data_files.split_of(Path(path.name)) or "train"
-    if suffix == ".json" and _is_coco(path):
+    if suffix == ".json" and is_coco(path):
         root = path.parent.parent if path.parent.name.lower() == "annotations" else path.parent
         _, every = media_files.walk(root)
         return coco.read(root, {split: path}, every)
@@ -118,7 +133,9 @@ def _in_file(path: Path, image_column: str | None) -> Annotations | None:
     return None
 
 
-def _is_coco(path: Path) -> bool:
+def is_coco(path: Path) -> bool:
+    """Return whether a JSON file begins as one of COCO's. Raises `UserError` for one that cannot be
+    read."""
     try:
         with path.open("rb") as file:
             return bool(_COCO.search(file.read(_HEAD).decode("utf-8", "replace")))

@@ -17,6 +17,7 @@ from tasks.vision.images import IMAGE
 
 if TYPE_CHECKING:
     import datasets
+    import pyarrow as pa
 
 _COLUMNS: tuple[tuple[tuple[str, str, str, str], BoxFormat], ...] = (
     (("xmin", "ymin", "xmax", "ymax"), "xyxy"),
@@ -44,6 +45,14 @@ def box_columns(names: Iterable[str]) -> tuple[tuple[str, ...], BoxFormat] | Non
         if all(column in by_folded for column in columns):
             return tuple(by_folded[column] for column in columns), how
     return None
+
+
+def has_boxes(schema: "pa.Schema") -> bool:
+    """Return whether a table has boxes: in four columns, or in one of objects."""
+    import pyarrow as pa
+
+    nested = {folded(one.name) for one in schema if pa.types.is_nested(one.type)}
+    return box_columns(schema.names) is not None or not nested.isdisjoint(_OBJECTS)
 
 
 def read(root: Path, by_split: Mapping[str, Sequence[Path]], asked: str | None) -> Annotations:

@@ -190,6 +190,14 @@ def shares(classes: ClassMap) -> list[tuple[int, float]]:
     return [(i, float(pixels[i] / classes.size)) for i in order]
 
 
+def top_confusion(truth: ClassMap, predicted: ClassMap) -> tuple[int, int]:
+    """Return the true class and the predicted one that most pixels have, of pixels that are wrong,
+    uint8 [n]."""
+    pairs = np.bincount(truth.astype(np.int64) * 256 + predicted)
+    true, given = divmod(int(pairs.argmax()), 256)
+    return true, given
+
+
 def png_of(there: npt.NDArray[np.bool_]) -> bytes:
     """Return a PNG file of one channel, 255 where a pixel is meant and 0 elsewhere.
 

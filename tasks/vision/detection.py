@@ -63,11 +63,10 @@ def from_data(args: Args, data: DataArgs) -> tuple["Detection", Examples]:
 
     Raises `UserError` where there are no images, or no boxes.
     """
-    from tasks.vision import value_ranges
+    from tasks.vision import compositions, value_ranges
     from tasks.vision.box_features import names_of
 
-    if args.augment == "none" and (args.mosaic or args.zoom_out > 1):
-        raise UserError("`augment` none leaves images as they are: no `mosaic` and no `zoom_out`")
+    compositions.must_vary(args, args)
     source = _load(args, data)
     splits = source.splits
     must_have_train(splits, source.name)

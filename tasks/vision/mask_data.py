@@ -1,12 +1,13 @@
 """Images with masks as examples, wherever they come from: folders, tables, parquet, the Hub."""
 
+import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tasks.data import columns
 from tasks.data.source import DataArgs, Source
@@ -33,6 +34,7 @@ NOTED = '{"table":'  # how the note of `keep_classes` begins
 ROWS_A_JOB = 32
 LOOKED_AT = 100  # values of a column that say whether it has paths
 
+T = TypeVar("T")
 Load = Callable[[], "datasets.DatasetDict"]
 
 
@@ -237,9 +239,7 @@ def _values_of(
 
 def _of_train(train: "datasets.Dataset", ignore_index: int, max_pixels: int) -> ClassTable:
     """Return one class for each number in the masks of train."""
-    with ThreadPoolExecutor(thread_name_prefix="masks") as pool:
-        parts = list(pool.map(_values_of(train, max_pixels), range(0, train.num_rows, ROWS_A_JOB)))
-    values = sorted(set().union(*parts))
+    values = sorted(set().union(*_in_threads(_values_of(train, max_pixels), train.num_rows)))
     if values == [0, IGNORED] and ignore_index == IGNORED:
         raise UserError(
             "the masks of train hold 0 and 255 alone, and 255 is `ignore_index`, the number of"
@@ -254,6 +254,51 @@ def _of_train(train: "datasets.Dataset", ignore_index: int, max_pixels: int) -> 
             " are classes: these are no masks of classes (of depth, or of single things?)"
         )
     return class_table.of_values(classes)
+
+
+def pixel_counts(
+    train: "datasets.Dataset", table: ClassTable, ignore_index: int, max_pixels: int
+) -> list[int]:
+    """Return how many pixels of each class the masks of train have, at their own size.
+
+    Masks that can't be read count nothing: they are told where images are read.
+    """
+    import numpy as np
+
+    stored = train.select_columns(["mask"]).with_format("arrow")
+
+    def job(start: int) -> np.ndarray:
+        counts = np.zeros(256, np.int64)
+        for value in stored[start : start + ROWS_A_JOB].column("mask"):
+            with contextlib.suppress(BadFile):
+                mask = mask_files.decode(value.as_py(), table, ignore_index, max_pixels)
+                counts += mask_files.pixels_of_classes(mask)
+        return counts
+
+    total = np.zeros(256, np.int64)
+    for counts in _in_threads(job, train.num_rows):
+        total += counts
+    return [int(count) for count in total[: len(table.names)]]
+
+
+def _in_threads(job: Callable[[int], T], rows: int) -> Iterator[T]:
+    """Yield what a job makes of masks, from each `ROWS_A_JOB`th of so many rows on, in order."""
+    from tqdm import tqdm
+
+    starts = range(0, rows, ROWS_A_JOB)
+    with (
+        ThreadPoolExecutor(thread_name_prefix="masks") as pool,
+        tqdm(
+            total=rows, desc="reading masks", unit="file", delay=1, leave=False, disable=None
+        ) as bar,
+    ):
+        try:
+            for start, found in zip(starts, pool.map(job, starts), strict=True):
+                yield found
+                bar.update(min(ROWS_A_JOB, rows - start))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def has_file(media: Any) -> bool:

@@ -14,6 +14,7 @@ from tasks.media.source import BadFile, name_of
 from tasks.printing import print_lines
 from tasks.vision import images, mask_data, mask_files
 from tasks.vision.class_table import IGNORED, ClassTable
+from tasks.vision.composition_args import CompositionArgs
 from tasks.vision.mask_files import ClassMap
 
 if TYPE_CHECKING:
@@ -113,11 +114,17 @@ class MaskFeatures(Viewed):
     """The images and masks of one split; `collate` augments both as a view says. Satisfies
     `tasks.base.Features`."""
 
-    def __init__(self, examples: "datasets.Dataset", pair: Pair, cache_key: str) -> None:
+    def __init__(
+        self,
+        examples: "datasets.Dataset",
+        pair: Pair,
+        cache_key: str,
+        composition: CompositionArgs,
+    ) -> None:
         """Decode a split. Raises `UserError` for files that can't be used (`on_bad_file`)."""
         from tasks.media import decoding
 
-        self.pair = pair
+        self.pair, self._composition = pair, composition
         self.decoded = decoding.decode_split(
             examples,
             pair.decode,
@@ -139,7 +146,15 @@ class MaskFeatures(Viewed):
         return len(self.decoded)
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
-        return [self._row(i) for i in indices]
+        rows = [self._row(i) for i in indices]
+        if self._view is None or not self._composition.mosaic:
+            return rows
+        from tasks.randomness import SampleRandom
+        from tasks.vision.compositions import give_partners
+
+        draws = SampleRandom(self._view, list(indices))
+        give_partners(rows, draws, self._composition, len(self), self._row)
+        return rows
 
     def _row(self, i: int) -> dict[str, Any]:
         array = self.decoded.get(i)

@@ -33,6 +33,7 @@ MASK = MediaKind(
 )
 LOSSY = ("JPEG", "WEBP")
 GREY_STEPS = {"L;2": 85, "L;4": 17}  # by which Pillow makes 8 bits of fewer
+BAND = 2**20  # pixels that are counted at once
 MANY = 4096  # colours that are counted at most: a photograph has more
 
 
@@ -193,6 +194,14 @@ def _checked(mapped: npt.NDArray[np.int16], values: npt.NDArray[Any], what: str)
             f" column {column + 1})"
         )
     return mapped.astype(np.uint8)
+
+
+def pixels_of_classes(mask: ClassMap) -> npt.NDArray[np.int64]:
+    """Return how many pixels have each class, int64 [256]; the last are those that do not count."""
+    counts, flat = np.zeros(256, np.int64), mask.ravel()
+    for first in range(0, flat.size, BAND):  # bincount makes int64 of what it counts
+        counts += np.bincount(flat[first : first + BAND], minlength=256)
+    return counts
 
 
 def resize(mask: ClassMap, height: int, width: int) -> ClassMap:

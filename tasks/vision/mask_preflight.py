@@ -8,7 +8,7 @@ import numpy as np
 
 from tasks.data.label_checks import warning
 from tasks.preflight import Finding
-from tasks.vision import image_preflight
+from tasks.vision import image_preflight, mask_files
 from tasks.vision.class_table import IGNORED
 from tasks.vision.image_args import ImageArgs
 
@@ -58,7 +58,7 @@ def _pixels(decoded: Any, classes: int) -> np.ndarray:
     [classes]."""
     counts = np.zeros(256, np.int64)
     for i in range(len(decoded)):
-        counts += np.bincount(decoded.get(i)[:, :, -1].ravel(), minlength=256)
+        counts += mask_files.pixels_of_classes(decoded.get(i)[:, :, -1])
     assert not counts[classes:IGNORED].any(), "masks are checked when they are read"
     return counts[:classes]
 

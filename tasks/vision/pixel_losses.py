@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
+from tasks.kinds.losses import constant
 from tasks.vision.class_table import IGNORED
 
 
@@ -17,9 +18,14 @@ def upsampled(logits: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def losses_of_rows(
-    logits: Tensor, labels: Tensor, dice_weight: float, label_smoothing: float = 0.0
+    logits: Tensor,
+    labels: Tensor,
+    dice_weight: float,
+    label_smoothing: float = 0.0,
+    class_weights: tuple[float, ...] = (),
 ) -> tuple[Tensor, Tensor]:
-    """Return of each row the sum of its loss and how many pixels count, float32 [n].
+    """Return of each row the sum of its loss and the weight of its pixels, float32 [n]; without
+    class weights how many pixels count.
 
     The Dice loss of a row weighs as much as all its pixels, so that rows count alike however they
     are cut into batches. Label smoothing after Szegedy et al. 2016, section 7.
@@ -27,13 +33,25 @@ def losses_of_rows(
     Args:
         logits: float32 [n, classes, h, w], of as many pixels as the labels or fewer.
         labels: integers [n, height, width], `IGNORED` where a pixel does not count.
+        class_weights: what a pixel of each class weighs; by default 1.
     """
     labels = labels.long()
     logits = upsampled(logits, labels.shape[1:])
+    weight = constant(class_weights, logits.device) if class_weights else None
     terms = F.cross_entropy(
-        logits, labels, ignore_index=IGNORED, reduction="none", label_smoothing=label_smoothing
+        logits,
+        labels,
+        weight,
+        ignore_index=IGNORED,
+        reduction="none",
+        label_smoothing=label_smoothing,
     )
-    sums, counts = terms.sum((1, 2)), (labels != IGNORED).sum((1, 2)).float()
+    counted = labels != IGNORED
+    if weight is None:
+        counts = counted.sum((1, 2)).float()
+    else:
+        counts = (weight[labels.masked_fill(~counted, 0)] * counted).sum((1, 2))
+    sums = terms.sum((1, 2))
     if dice_weight:
         sums = sums + dice_weight * counts * dice_losses(logits, labels)
     return sums, counts

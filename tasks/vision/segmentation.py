@@ -1,9 +1,10 @@
 """Semantic segmentation: the class of every pixel of a picture.
 
 The loss is the cross entropy of each pixel (Long et al. 2015, "Fully Convolutional Networks for
-Semantic Segmentation"), summed and counted over all pixels that have a class, perhaps with the Dice
-loss of each image (Milletari et al. 2016, "V-Net"). A network may give logits of fewer pixels than
-it sees: they are interpolated. Metrics are computed at the size of the images themselves.
+Semantic Segmentation"), summed and counted over all pixels that have a class, perhaps weighted by
+it, and perhaps with the Dice loss of each image (Milletari et al. 2016, "V-Net"). A network may
+give logits of fewer pixels than it sees: they are interpolated. Metrics are computed at the size of
+the images themselves.
 """
 
 import shlex
@@ -15,6 +16,7 @@ from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, O
 from tasks.data.labels import leave_out
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
+from tasks.kinds.losses import balanced
 from tasks.metrics.spec import metric_spec
 from tasks.paths import expanded
 from tasks.printing import python_literal
@@ -22,11 +24,11 @@ from tasks.vision import class_table, image_classification
 from tasks.vision.class_table import IGNORED, ClassTable
 from tasks.vision.image_args import side_of
 from tasks.vision.image_classification import ImageClassification
+from tasks.vision.image_reading import ReadsImages
 from tasks.vision.segmentation_args import EXAMPLE_INPUT, Args, Inputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from contextlib import ExitStack
 
     import datasets
     import numpy as np
@@ -43,6 +45,9 @@ __all__ = ["EXAMPLE_INPUT", "Args", "Inputs", "Segmentation", "SegmentationPredi
 WINDOWS = 16  # that pass through a network together: an image may have hundreds
 MOST_LABELS = 30  # that a description names
 
+read_inputs = image_classification.read_inputs
+show_input = image_classification.show_input
+
 
 def from_data(args: Args, data: DataArgs) -> tuple["Segmentation", Examples]:
     """Return the task and its examples, in the columns media and mask (see `mask_data.load`).
@@ -51,19 +56,25 @@ def from_data(args: Args, data: DataArgs) -> tuple["Segmentation", Examples]:
 
     Raises `UserError` where there are no masks, or nobody can say what is in them.
     """
-    from tasks.vision import mask_data, value_ranges
+    from tasks.vision import compositions, mask_data, value_ranges
 
+    compositions.must_vary(args, args)
     source = _load(args, data)
     must_have_train(source.splits, source.name)
     splits, without = mask_data.with_masks(source)
-    how = (args.classes, splits["train"], args.ignore_index, args.max_pixels)
-    table = mask_data.classes_of(data, *how)
+    table = mask_data.classes_of(
+        data, args.classes, splits["train"], args.ignore_index, args.max_pixels
+    )
     cut = cut_missing_splits(splits, None, data)
     splits = limit(leave_out(cut, without, "masks"), data)
     args = value_ranges.with_range(args, splits["train"])
+    weights: tuple[float, ...] = ()
+    if args.class_weights == "balanced":
+        how = (table, args.ignore_index, args.max_pixels)
+        weights = balanced(mask_data.pixel_counts(splits["train"], *how))
     left_out = {name: cut[name].num_rows for name in without}
     return (
-        Segmentation(args, table.names, table),
+        Segmentation(args, table.names, table, weights),
         Examples(splits, source.name, source.fingerprint, source.rows, left_out),
     )
 
@@ -105,18 +116,6 @@ def for_prediction(task: "Segmentation", inputs: Inputs) -> "Segmentation":
     return task
 
 
-def read_inputs(
-    asked: Inputs, task: "Segmentation", stack: "ExitStack"
-) -> "Iterator[Mapping[str, Any]]":
-    """Yield the inputs of `predict`, decoded; see `image_classification.read_inputs`."""
-    return image_classification.read_inputs(asked, task.images, stack)
-
-
-def show_input(item: Mapping[str, Any]) -> dict[str, str]:
-    """Return an input as the columns of a prediction."""
-    return {"image": item["name"]}
-
-
 def from_config(config: Mapping[str, Any]) -> "Segmentation":
     """Return the task a checkpoint was trained on, from what `Segmentation.config` recorded.
 
@@ -127,6 +126,7 @@ def from_config(config: Mapping[str, Any]) -> "Segmentation":
         replace(Args.of_checkpoint(config["args"]), classes=None),
         table.names,
         table,
+        tuple(config.get("class_weights", ())),  # without them all pixels weighed alike
         config["size"],
         tuple(config["mean"]),
         tuple(config["std"]),
@@ -149,13 +149,15 @@ class SegmentationPrediction:
 
 
 @dataclass(frozen=True)
-class Segmentation(Bindable):
+class Segmentation(ReadsImages, Bindable):
     """The task with what the data told of it. Satisfies `tasks.base.Task`."""
 
     args: Args
     labels: tuple[str, ...]
     table: ClassTable
     """What the classes are in masks, and the colours they are drawn in."""
+    class_weights: tuple[float, ...] = ()
+    """What a pixel of each class weighs in the cross entropy; empty: 1."""
     size: int = 0  # height and width that the model sees
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
@@ -227,7 +229,7 @@ class Segmentation(Bindable):
         """Return the images and masks of one split, decoded, in memory where they fit."""
         from tasks.vision.mask_features import MaskFeatures
 
-        return MaskFeatures(examples, self._pair(examples), cache_key)
+        return MaskFeatures(examples, self._pair(examples), cache_key, self.args)
 
     def _pair(self, examples: "datasets.Dataset") -> "Pair":
         from tasks.vision import mask_data
@@ -259,18 +261,12 @@ class Segmentation(Bindable):
         rng = torch.Generator().manual_seed(seed)
         return {"labels": torch.randint(len(self.labels), shape, generator=rng)}
 
-    def is_one(self, raw: Any) -> bool:
-        """Return whether an input is a single image, and not a list of them."""
-        return self.images.is_one(raw)
-
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Return rows for `collate` from what `read_inputs` gives, or from whatever
         `tasks.vision.image_items.pixels` takes for an image."""
-        from tasks.vision import images
-
         rows = []
-        for i, image in enumerate(self.images.opened(raw)):
-            seen = image if self.args.windows else images.resize(image, self.size, self.size)
+        for i, image in enumerate(self.opened(raw)):
+            seen = image if self.args.windows else self.square(image)
             rows.append({"sample_id": i, "image": seen, "size": image.shape[:2]})
         return rows
 
@@ -287,7 +283,7 @@ class Segmentation(Bindable):
         import torch
 
         from tasks.randomness import SampleRandom
-        from tasks.vision import augment, mask_windows
+        from tasks.vision import augment, mask_augment, mask_windows
 
         if not rows or "view" not in rows[0]:
             return self.collate_arrays(rows).tensors()
@@ -296,6 +292,8 @@ class Segmentation(Bindable):
         if self.args.windows:
             places = mask_windows.drawn(rows, draws, self.size)
             rows = mask_windows.cut(rows, places, self.size, self.args.behind)
+        if views[0].strength != "none" and (self.args.mosaic or self.args.zoom_out > 1):
+            rows = mask_augment.composed(rows, draws, self.args)
         batch = self.images.collate(rows)
         masks = torch.from_numpy(np.stack([row["mask"] for row in rows]))
         if views[0].strength != "none":
@@ -347,14 +345,11 @@ class Segmentation(Bindable):
             return {"logits": arrays.module_of(logits[0]).concatenate(logits)}
         import torch
 
-        from tasks.vision.pixel_losses import losses_of_rows
-
         losses = []
 
         def windows() -> "Iterator[Tensor]":
             for part, logits in self._passes(model, batch):
-                labels = batch.targets["labels"][part]
-                losses.append(losses_of_rows(logits, labels, self.args.dice_weight))
+                losses.append(self._losses(logits, batch.targets["labels"][part]))
                 yield from logits
 
         maps = self._stitched(windows(), batch)
@@ -380,23 +375,30 @@ class Segmentation(Bindable):
         return class_maps.stitched(logits, owners, spans, _sizes_of(batch), self.size)
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
-        """Return the cross entropy summed over the pixels that count, and how many these are.
+        """Return the cross entropy summed over the pixels that count, and what these weigh: how
+        many they are, or the sum of the weights of their classes.
 
         The Dice loss of a row weighs as much as all its pixels, so that rows count alike however
         they are cut into batches. Label smoothing after Szegedy et al. 2016, section 7.
         """
-        from tasks.vision.pixel_losses import losses_of_rows
-
         if "sums" in outputs:  # of many windows
             assert not label_smoothing, "training sees one window of an image"
             sums, counts = outputs["sums"], outputs["counts"]
         else:
-            labels, weight = batch.targets["labels"], self.args.dice_weight
-            sums, counts = losses_of_rows(outputs["logits"], labels, weight, label_smoothing)
+            labels = batch.targets["labels"]
+            sums, counts = self._losses(outputs["logits"], labels, label_smoothing)
         each = sums.detach()
         if batch.windows is not None:
             each = each.new_zeros(len(batch)).index_add(0, batch.windows, each)
         return Loss(sums.sum(), counts.sum(), {}, each)
+
+    def _losses(
+        self, logits: "Tensor", labels: "Tensor", label_smoothing: float = 0.0
+    ) -> "tuple[Tensor, Tensor]":
+        from tasks.vision.pixel_losses import losses_of_rows
+
+        dice = self.args.dice_weight
+        return losses_of_rows(logits, labels, dice, label_smoothing, self.class_weights)
 
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
@@ -449,7 +451,7 @@ class Segmentation(Bindable):
     def errors(self, seen: Evaluated[SegmentationPrediction]) -> "Sequence[WrongPrediction]":
         """Return the images with wrong pixels: mean loss of a pixel, id, and the commonest
         confusion, true class and predicted one."""
-        import numpy as np
+        from tasks.vision import class_maps
 
         assert seen.loss.terms is not None
         found = []
@@ -458,9 +460,8 @@ class Segmentation(Bindable):
             wrong = (truth != IGNORED) & (truth != one.classes)
             if not wrong.any():
                 continue
-            pairs = truth[wrong].astype(np.int64) * 256 + one.classes[wrong]
-            true, said = divmod(int(np.bincount(pairs).argmax()), 256)
             mean = loss / int((truth != IGNORED).sum())
+            true, said = class_maps.top_confusion(truth[wrong], one.classes[wrong])
             found.append((mean, row, self.labels[true], self.labels[said]))
         return found
 

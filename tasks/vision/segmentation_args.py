@@ -4,11 +4,12 @@ light, for the command line."""
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tasks.bounds import BelowOne, Bounds, NotNegative
 from tasks.errors import UserError
 from tasks.vision.augment_args import AugmentArgs
+from tasks.vision.composition_args import CompositionArgs
 from tasks.vision.image_args import ImageArgs
 from tasks.vision.image_inputs import Inputs as ImageInputs
 
@@ -16,7 +17,7 @@ EXAMPLE_INPUT = "--image photo.jpg"
 
 
 @dataclass(frozen=True)
-class Args(AugmentArgs, ImageArgs):
+class Args(CompositionArgs, AugmentArgs, ImageArgs):
     """How images and masks are read and learned from."""
 
     mask_column: str | None = None
@@ -33,6 +34,9 @@ class Args(AugmentArgs, ImageArgs):
     """share of a window that the next one sees too, at least; their logits are averaged there"""
     dice_weight: NotNegative = 0.0
     """weight of the Dice loss of each image beside the cross entropy of its pixels"""
+    class_weights: Literal["none", "balanced"] = "none"
+    """balanced: in the cross entropy a pixel weighs n / (classes * the pixels of its class), as in
+    scikit-learn, counted over the masks of train"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -42,7 +46,14 @@ class Args(AugmentArgs, ImageArgs):
                 " stretch shows a network all of them at once; `windows` keeps their size"
             )
         if self.mixup or self.cutmix:
-            raise UserError("`mixup` and `cutmix` blend labels, and masks have one class a pixel")
+            raise UserError(
+                "`mixup` and `cutmix` blend labels, and masks have one class a pixel; `mosaic` puts"
+                " images together"
+            )
+        if self.windows and (self.mosaic or self.zoom_out > 1):
+            raise UserError(
+                "`windows` shows images at their own size: no `mosaic` and no `zoom_out`"
+            )
         if self.augment == "randaugment":
             raise UserError("`augment` randaugment moves images away from their masks: default")
 

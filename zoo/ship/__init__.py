@@ -9,7 +9,8 @@ command that does it alone: every step but the look is a program of its own.
 
 - Texts or pairs with one label, several, or numbers: `bert_cls` from a preset that is at hand and
   whose tokenizer reads them, else `rnn_cls`. Words with tags: `bert_tok` from such a preset.
-- Images: `cnn_cls`. Sounds: `kws_cls` with labels, `conformer_ctc` with transcriptions.
+- Images: `cnn_cls`, with boxes `fcos_det`, with masks `unet_seg`. Sounds: `kws_cls` with labels,
+  `conformer_ctc` with transcriptions.
 - Tables of numbers and names, without a column of texts: `mlp_tab`.
 
 `--model` names another one, a preset, or a checkpoint of yours to go on from; `--model mlp_tab`

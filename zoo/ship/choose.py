@@ -19,6 +19,8 @@ PRETRAINED: Mapping[Kind, str] = {"text": "bert_cls", "tags": "bert_tok"}
 SCRATCH: Mapping[Kind, str] = {
     "text": "rnn_cls",
     "image": "cnn_cls",
+    "boxes": "fcos_det",
+    "masks": "unet_seg",
     "sound": "kws_cls",
     "speech": "conformer_ctc",
     "table": "mlp_tab",

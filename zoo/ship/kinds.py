@@ -14,11 +14,13 @@ from zoo.cli.args import ShipArgs
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Kind = Literal["text", "tags", "image", "sound", "speech", "table"]
+Kind = Literal["text", "tags", "image", "boxes", "masks", "sound", "speech", "table"]
 TASKS: dict[Kind, str] = {
     "text": "tasks.nlp.text_classification",
     "tags": "tasks.nlp.token_classification",
     "image": "tasks.vision.image_classification",
+    "boxes": "tasks.vision.detection",
+    "masks": "tasks.vision.segmentation",
     "sound": "tasks.speech.audio_classification",
     "speech": "tasks.speech.speech_recognition",
     "table": "tasks.tabular.table_classification",
@@ -77,6 +79,10 @@ def _of_folder(path: Path, args: ShipArgs) -> Kind:
         if file.suffix.lower() in tables.READERS and file.name not in NOT_DATA
     ]
     images, sounds = count(IMAGE.suffixes), count(AUDIO.suffixes)
+    if images and args.label_column is None:
+        annotated = _annotated(path.absolute(), every)
+        if annotated is not None:
+            return annotated
     metadata = [file for file in listings if file.stem.lower() == "metadata"]
     media = [file for file in every if file.suffix.lower() in IMAGE.suffixes | AUDIO.suffixes]
     # what lies beside tables, and in no folder by label, may be a plot of them
@@ -87,7 +93,8 @@ def _of_folder(path: Path, args: ShipArgs) -> Kind:
         named = metadata or listings
         return _heard(_head(named[0]).column_names if named else ["label"], args)
     if images:
-        return "image"
+        named = metadata or [file for file in listings if file.parent == path.absolute()]
+        return (_beside_images(_head(named[0]), args) if named else None) or "image"
     if count(list(conll.READERS)):
         return "tags"
     if IMAGE.of_arrays is not None and IMAGE.of_arrays(path.absolute(), every) is not None:
@@ -102,6 +109,50 @@ def _of_folder(path: Path, args: ShipArgs) -> Kind:
     )
 
 
+def _annotated(root: Path, every: Sequence[Path]) -> Kind | None:
+    """By the files of boxes, or the masks, beside the images of a folder; None without any.
+
+    Raises `UserError` for boxes and masks, of which a model learns one.
+    """
+    from tasks.vision import box_files, mask_folders
+
+    boxes, masks = box_files.is_annotated(root, every), mask_folders.find(root) is not None
+    if boxes and masks:
+        raise UserError(
+            f"{root} has boxes and masks: name with `model` what learns from the ones that count, "
+            "fcos_det or unet_seg"
+        )
+    if boxes:
+        return "boxes"
+    return "masks" if masks else None
+
+
+def _beside_images(head: "pa.Table", args: ShipArgs) -> Kind | None:
+    """By the columns beside that of the images; None where those are labels."""
+    from tasks.media.rows import holds_bytes
+    from tasks.vision import box_tables
+    from tasks.vision.mask_files import MASK
+
+    if args.label_column is not None:
+        return None
+    if box_tables.has_boxes(head.schema):
+        return "boxes"
+    for field in head.schema:
+        if folded(field.name) not in MASK.columns:
+            continue
+        values = [value for value in head.column(field.name).to_pylist() if value]
+        are_files = all(
+            isinstance(value, str) and _suffix(value) in MASK.suffixes for value in values
+        )
+        if holds_bytes(field.type) or (values and are_files):
+            return "masks"
+    return None
+
+
+def _suffix(path: str) -> str:
+    return Path(path[-300:]).suffix.lower()
+
+
 def _has_files(folder: Path) -> bool:
     return any(each.is_file() for each in folder.iterdir())
 
@@ -109,9 +160,12 @@ def _has_files(folder: Path) -> bool:
 def _of_file(path: Path, args: ShipArgs) -> Kind:
     from tasks.data import conll, files, tables
     from tasks.speech.sound.audio import AUDIO
+    from tasks.vision import box_files
     from tasks.vision.images import IMAGE
 
     suffix = path.suffix.lower()
+    if suffix in {".yaml", ".yml"} or (suffix == ".json" and box_files.is_coco(path)):
+        return "boxes"
     if suffix in conll.READERS:
         return "tags"
     if suffix in tables.READERS:
@@ -175,7 +229,7 @@ def _of_table(head: "pa.Table", args: ShipArgs) -> Kind:
     if found == "sound":
         return _heard(head.column_names, args)
     if found and args.text_column is None:  # with it the pictures stand beside the texts
-        return "image"
+        return _beside_images(head, args) or "image"
     if args.text_column is None and not types.keys() & {*TEXT_COLUMNS} and _is_tabular(head, args):
         return "table"
     return "text"
@@ -210,7 +264,7 @@ def _by_paths(head: "pa.Table") -> Kind | None:
         if not (pa.types.is_string(field.type) or _is_large(field.type)):
             continue
         values = [value for value in head.column(field.name).to_pylist() if value]
-        suffixes = {Path(value[-300:]).suffix.lower() for value in values}
+        suffixes = {_suffix(value) for value in values}
         if values and suffixes <= AUDIO.suffixes:
             return "sound"
         if values and suffixes <= IMAGE.suffixes:

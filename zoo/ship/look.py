@@ -37,6 +37,8 @@ EVAL_ROWS_A_MINUTE: Mapping[Kind, int] = {
     "text": 300,
     "tags": 150,
     "image": 2_000,
+    "boxes": 300,
+    "masks": 300,
     "sound": 500,
     "speech": 60,
     "table": 20_000,
@@ -84,6 +86,9 @@ class Look:
             return "sounds and what is said in them"
         if self.kind == "tags":
             return f"words with tags ({shown})"
+        if self.kind in ("boxes", "masks"):
+            count = f"{len(names)} class{'es'[: 2 * (len(names) != 1)]}"
+            return f"images with {self.kind} of {count} ({shown})"
         pairs = "text_pair" in self.examples.splits["train"].column_names
         inputs = {"text": "pairs of texts" if pairs else "texts", "image": "images"}
         what = (inputs | {"table": "rows of a table"}).get(self.kind, "sounds")

@@ -39,8 +39,8 @@ def ship(args: ShipArgs) -> int:
     terminal.quiet_libraries()
     asked = choose.asked_entry(args)
     of_model = choose.kind_of_entry(asked[0], args) if asked else None
-    if args.data != "embedded" and of_model != "table":  # any table can be read as one
-        of_model = None
+    if args.data != "embedded" and of_model not in ("boxes", "masks", "table"):
+        of_model = None  # but any table can be read as one, and a folder have boxes and masks
     seen = look(args, of_model, before.asked.get("limits") if before.is_begun else None)
     choice = choose.choose(args, seen)
     with alone(folder):

@@ -10,7 +10,8 @@ from tasks.randomness import EpochView, SampleRandom
 from tasks.vision import augment, box_augment
 from tasks.vision.augment_args import AugmentArgs
 from tasks.vision.box_args import BoxAugmentArgs
-from tasks.vision.box_augment import Pictured, mosaic_partners
+from tasks.vision.box_augment import Pictured
+from tasks.vision.compositions import mosaic_partners
 
 SIDE = 48
 PLAIN = AugmentArgs(crop_scale=1, hflip="off", color_jitter=0, padding="zeros")

@@ -12,7 +12,8 @@ from PIL import Image
 
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
-from tasks.vision import segmentation
+from tasks.randomness import EpochView
+from tasks.vision import mask_data, mask_files, segmentation
 from tasks.vision.segmentation import Args
 
 VALUES = (0, 1, 2)
@@ -425,3 +426,49 @@ def test_labels_are_no_masks(tmp_path: Path) -> None:
         rows_of(tmp_path / "train.csv")
     with pytest.raises(UserError, match=r"train.csv, line 2, names cat, and there is no such"):
         rows_of(tmp_path / "train.csv", mask_column="label")
+
+
+def test_classes_weigh_by_the_pixels_of_trains_masks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At their own size, whatever the images are resized to; those ignored count nothing."""
+    monkeypatch.setattr(mask_data, "ROWS_A_JOB", 2)
+    monkeypatch.setattr(mask_files, "BAND", 7)
+    for split, count in (("train", 5), ("validation", 2)):
+        pairs(tmp_path / split, "images", "masks", count)
+    file = tmp_path / "train" / "masks" / "日 0.png"
+    values = np.asarray(Image.open(file)).copy()
+    values[4:] = 255
+    Image.fromarray(values).save(file)
+    (tmp_path / "train" / "masks" / "日 1.png").write_bytes(b"no mask")
+    (tmp_path / "classes.txt").write_text("ground\nthing\nother\nnever\n")
+    masks = [np.asarray(Image.open(file.with_stem(f"日 {i}"))) for i in (0, 2, 3, 4)]
+    counts = np.bincount(np.concatenate(masks, axis=None), minlength=256)[:3]
+    data = DataArgs(data=str(tmp_path), test_size=0)
+    task, _ = segmentation.from_data(Args(class_weights="balanced"), data)
+    assert task.class_weights == pytest.approx([*(counts.sum() / (4 * counts)), 1])
+    task, _ = segmentation.from_data(
+        Args(class_weights="balanced"), replace(data, max_train_samples=1)
+    )
+    assert task.class_weights != pytest.approx([*(counts.sum() / (4 * counts)), 1])
+    assert segmentation.from_data(Args(), data)[0].class_weights == ()
+
+
+def test_rows_of_a_mosaic_come_with_three_others(tmp_path: Path) -> None:
+    pairs(tmp_path, "images", "masks", 6)
+    data = DataArgs(data=str(tmp_path), validation_size=0, test_size=0)
+    task, examples = segmentation.from_data(Args(mosaic=0.5, zoom_out=1.5), data)
+    square = {"height": 8, "width": 8}
+    processor = SimpleNamespace(size=square, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+    task = task.bind_for_training(processor, 0)
+    features = task.features(examples.splits["train"], "mosaic")
+    every = [
+        i for epoch in range(8) for i in features.view(EpochView(1, epoch)).__getitems__(range(6))
+    ]
+    partners = [row["partners"] for row in every if "partners" in row]
+    assert 12 < len(partners) < 36 and {len(three) for three in partners} == {3}
+    batch = task.collate(every[:6])
+    assert batch.targets["labels"].shape == (6, 8, 8)
+    assert not any("partners" in row for row in features.__getitems__(range(6)))
+    with pytest.raises(UserError, match="`augment` none leaves images as they are"):
+        segmentation.from_data(Args(augment="none", mosaic=0.5), data)

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -79,6 +80,40 @@ def test_masks_move_with_their_images() -> None:
     assert (seen == labels).float().mean() > 0.9  # but at edges, where the image is interpolated
     still = task_of(augment="none").collate(rows(task, 24, EpochView(1, 2))).targets["labels"]
     assert (still != labels).float().mean() > 0.3
+
+
+COMPOSED = {"mosaic": 1.0, "zoom_out": 2.0, "color_jitter": 0.0, "crop_scale": 1.0}
+
+
+def composed(task: Segmentation, count: int, view: EpochView) -> list[dict[str, Any]]:
+    """Rows with the partners that features give them."""
+    every = rows(task, count, view)
+    return [
+        row | {"partners": [every[(i + k) % count] for k in (1, 2, 3)]}
+        for i, row in enumerate(every)
+    ]
+
+
+def test_masks_follow_images_that_are_put_together() -> None:
+    task = task_of(48, **COMPOSED)
+    batch = task.collate(composed(task, 8, EpochView(1, 2)))
+    labels = batch.targets["labels"]
+    counted = labels != IGNORED
+    assert 0.2 < counted.float().mean() < 0.95  # what zooming out leaves around does not count
+    seen = task.forward(OneHot(), batch)["logits"].argmax(1)
+    assert (seen == labels)[counted].float().mean() > 0.75  # but at edges
+    alone = task.collate(rows(task, 8, EpochView(1, 2))).targets["labels"]
+    assert (alone != labels).float().mean() > 0.3
+
+
+def test_a_mosaic_is_the_same_alone_and_among_others() -> None:
+    task = task_of(**COMPOSED)
+    every = composed(task, 6, EpochView(3, 4))
+    batch = task.collate(every)
+    for i in (0, 2, 5):
+        alone = task.collate([every[i]])
+        assert torch.equal(alone.inputs["pixel_values"][0], batch.inputs["pixel_values"][i])
+        assert torch.equal(alone.targets["labels"][0], batch.targets["labels"][i])
 
 
 @pytest.mark.parametrize("windows", [False, True])
@@ -215,6 +250,55 @@ def test_the_loss_is_cross_entropy_of_the_pixels_that_count() -> None:
     assert small.sum / small.count == pytest.approx(float(wanted), rel=1e-5)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_pixel_weighs_as_its_class_does(smoothing: float) -> None:
+    weights = (0.25, 4.0, 1.5)
+    task = replace(task_of(), class_weights=weights)
+    every = rows(task)
+    every[0]["mask"] = every[0]["mask"].copy()
+    every[0]["mask"][:8] = IGNORED
+    batch = task.collate(every)
+    logits = torch.randn(5, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    labels = batch.targets["labels"]
+    loss = task.loss({"logits": logits}, batch, smoothing)
+    wanted = F.cross_entropy(
+        logits, labels, torch.tensor(weights), ignore_index=IGNORED, label_smoothing=smoothing
+    )
+    assert loss.sum / loss.count == pytest.approx(float(wanted), rel=1e-5)
+    assert loss.count == sum(weight * (labels == i).sum() for i, weight in enumerate(weights))
+    alone = [task.collate([row]) for row in every]
+    parts = [
+        task.loss({"logits": logits[i : i + 1]}, one, smoothing) for i, one in enumerate(alone)
+    ]
+    for whole, split in ((loss.sum, "sum"), (loss.count, "count")):
+        assert sum(float(getattr(one, split)) for one in parts) == pytest.approx(float(whole))
+
+
+def test_dice_stays_what_it_is_where_classes_weigh() -> None:
+    """It is a mean over images, beside a mean over pixels."""
+    plain = task_of(dice_weight=0.0)
+    both = replace(plain, args=replace(plain.args, dice_weight=0.7))
+    batch = plain.collate(rows(plain, 1))
+    logits = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    dice = float(dice_losses(logits, batch.targets["labels"]))
+    for weights in ((), (0.25, 4.0, 1.5)):
+        losses = [
+            replace(task, class_weights=weights).loss({"logits": logits}, batch)
+            for task in (both, plain)
+        ]
+        more, less = (float(loss.sum / loss.count) for loss in losses)
+        assert more - less == pytest.approx(0.7 * dice, rel=1e-4)
+
+
+def test_windows_weigh_as_their_pixels_do() -> None:
+    weighed = replace(task_of(windows=True, window_overlap=0.5), class_weights=(0.5, 2.0, 3.0))
+    every = rows(weighed)
+    batch = weighed.collate(every)
+    loss = weighed.loss(weighed.forward(OneHot(), batch), batch)
+    pixels = np.concatenate([row["mask"].ravel() for row in every])
+    assert float(loss.count) == np.array(weighed.class_weights)[pixels].sum()
+
+
 def test_the_dice_loss_is_its_formula_and_independent_of_the_cut() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(3, 3, 4, 4, generator=generator)
@@ -306,6 +390,8 @@ def test_json_has_the_shares_of_the_classes_the_largest_first() -> None:
     [
         ({"resize": "crop"}, "`resize` crop"),
         ({"mixup": 0.2}, "blend labels"),
+        ({"mosaic": 0.2, "windows": True}, "no `mosaic`"),
+        ({"zoom_out": 2.0, "windows": True}, "no `zoom_out`"),
         ({"augment": "randaugment"}, "away from their masks"),
         ({"window_overlap": 1.0}, "window_overlap"),
         ({"ignore_index": -2}, "ignore_index"),
@@ -320,6 +406,7 @@ def test_a_checkpoint_gives_the_same_task() -> None:
     import json
 
     coloured = ClassTable(NAMES, (3, 7, 9), ((0, 0, 0), (1, 2, 3), (4, 5, 6)), ((9, 9, 9),))
-    task = Segmentation(Args(windows=True, value_range=(0, 4095)), NAMES, coloured)
+    args = Args(windows=True, value_range=(0, 4095), class_weights="balanced")
+    task = Segmentation(args, NAMES, coloured, (0.1, 1 / 3, 7.0))
     task = task.bind_for_training(processor(16), 0)
     assert segmentation.from_config(json.loads(json.dumps(task.config()))) == task

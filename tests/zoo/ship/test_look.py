@@ -1,6 +1,7 @@
 """What the data are, and what is said where nothing can be learned from them."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -35,17 +36,43 @@ def seen(path: Path, **more: object) -> Look:
     return look(ShipArgs(str(path), **more))  # type: ignore[arg-type]
 
 
-def test_fixtures_of_each_kind(
-    reviews: Path, tagged: Path, images: Path, sounds: Path, utterances: Path
-) -> None:
-    folders = {"text": reviews, "tags": tagged, "image": images, "sound": sounds}
-    folders["speech"] = utterances
+def test_fixtures_of_each_kind(request: pytest.FixtureRequest, images: Path) -> None:
+    named = {"text": "reviews", "tags": "tagged", "image": "images", "sound": "sounds"}
+    named |= {"speech": "utterances", "boxes": "boxed_images", "masks": "masked_images"}
+    folders = {kind: request.getfixturevalue(name) for kind, name in named.items()}
     assert {kind: kind_of(ShipArgs(str(path))) for kind, path in folders.items()} == {
         kind: kind for kind in folders
     }
     first = next(images.rglob("*.png"))
     with pytest.raises(UserError, match="is a single file"):
         kind_of(ShipArgs(str(first)))
+
+
+def test_boxes_and_masks_beside_images(masked_images: Path, tmp_path: Path) -> None:
+    data = tmp_path / "a folder"
+    shutil.copytree(masked_images / "train", data)
+    assert kind_of(ShipArgs(str(data))) == "masks"
+    pairs = [(f"images/{i:03}.png", f"masks/{i:03}.png") for i in range(20)]
+    table = write(data / "pairs.csv", ("image", "mask"), *pairs)
+    found = seen(table)
+    assert found.kind == "masks" and "images with masks of 3 classes (0, 1, 2)" in found.describe()
+    labels = [(image, i % 2) for i, (image, _) in enumerate(pairs)]
+    assert kind_of(ShipArgs(str(write(table, ("image", "label"), *labels)))) == "image"
+    boxes = [(image, "cat", 1, 2, 9, 9) for image, _ in pairs]
+    header = ("image", "label", "xmin", "ymin", "xmax", "ymax")
+    found = seen(write(table, header, *boxes))
+    assert found.kind == "boxes" and "images with boxes of 1 class (cat)" in found.describe()
+    table.unlink()
+    coco = data / "instances.json"
+    entry = {"id": 1, "file_name": "images/000.png", "height": 32, "width": 32}
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 4, 4]}
+    classes = [{"id": 1, "name": "cat"}]
+    coco.write_text(json.dumps({"images": [entry], "annotations": [box], "categories": classes}))
+    assert kind_of(ShipArgs(str(coco))) == "boxes"
+    with pytest.raises(UserError, match="has boxes and masks: name with `model`"):
+        kind_of(ShipArgs(str(data)))
+    done = run_cli("zoo", "ship", data, "--model", "fcos_det", "--output_dir", tmp_path / "out")
+    assert done.code == 2 and "boxes and masks" not in done.err
 
 
 def test_a_table_of_texts(tmp_path: Path) -> None:

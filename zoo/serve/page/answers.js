@@ -3,6 +3,7 @@
 
 import { number, percent, t } from "./strings.js";
 
+export const TINY = 100; // pixels across, below which a picture is enlarged
 const COLOURS = 8; // of marks (m0...) and boxes (b0...), see page.css
 
 // Make an element: make("p", { class: "note" }, "text", child...).
@@ -137,9 +138,16 @@ function guesses(found, mask, said) {
   return shown;
 }
 
+// The picture at `url`, over which an answer is drawn; one of few pixels is enlarged.
+function drawnOver(url) {
+  const picture = make("img", { src: url, alt: "" });
+  picture.addEventListener("load", () => picture.classList.toggle("tiny", picture.naturalWidth < TINY), { once: true });
+  return picture;
+}
+
 // Boxes [x0, y0, x1, y1] in pixels of the picture at `url`, with labels and scores where there are.
 function boxes(prediction, url) {
-  const picture = make("img", { src: url, alt: "" });
+  const picture = drawnOver(url);
   const frame = make("div", { class: "frame" }, picture);
   const drawn = () => drawBoxes(frame, picture.naturalWidth, picture.naturalHeight, prediction);
   if (picture.complete && picture.naturalWidth) drawn();
@@ -169,7 +177,7 @@ export function drawBoxes(frame, width, height, prediction) {
 
 // The classes of pixels: the picture at `url` under a colour for each, and the shares they have.
 function areas(prediction, url) {
-  const picture = make("div", { class: "frame" }, make("img", { src: url, alt: "" }));
+  const picture = make("div", { class: "frame" }, drawnOver(url));
   (prediction.masks ?? []).forEach((mask, i) => {
     const area = make("div", { class: `area b${i % COLOURS}`, "aria-hidden": "true" });
     const bytes = Uint8Array.from(atob(mask), (character) => character.charCodeAt(0));

@@ -1,7 +1,7 @@
 // The page: which model, what it is given, what it said, and what it said before.
 
 import { Refused, fileRequest, key, models as servedModels, send, sendWriting, textRequest, writeRequest } from "./api.js";
-import { make } from "./answers.js";
+import { TINY, make } from "./answers.js";
 import { takePhoto } from "./camera.js";
 import { LONGEST, Recording, Transcription, deviceTrouble, loudness } from "./microphone.js";
 import { chooseLanguage, currentLanguage, setLanguage, t } from "./strings.js";
@@ -373,7 +373,7 @@ function listen() {
   $("copy").addEventListener("click", copyCurl);
   // A format that only the service reads has no preview
   $("picture").addEventListener("error", () => $("picture").classList.add("unseen"));
-  $("picture").addEventListener("load", () => $("picture").classList.toggle("tiny", $("picture").naturalWidth < 100));
+  $("picture").addEventListener("load", () => $("picture").classList.toggle("tiny", $("picture").naturalWidth < TINY));
   $("clear").addEventListener("click", () => {
     for (const old of state.history.splice(0)) forget(old);
     state.shown = null;

@@ -47,8 +47,9 @@ FILE_FIELDS = ("image", "audio", "file")
 TEXT_FIELDS = ("text", "input", "inputs")
 """Fields of a form that hold texts."""
 PAIR_FIELD = "text_pair"
-FORM_FIELDS = ("model", *SETTINGS, MASKS, *TEXT_FIELDS, PAIR_FIELD)
-JSON_FIELDS = ("model", *SETTINGS, MASKS, *WRITING, *GIVEN, PAIR_FIELD)
+URL_FIELDS = ("model", *SETTINGS, MASKS)
+FORM_FIELDS = (*URL_FIELDS, *TEXT_FIELDS, PAIR_FIELD)
+JSON_FIELDS = (*URL_FIELDS, *WRITING, *GIVEN, PAIR_FIELD)
 RECOGNIZES = (*asking.CLASSIFIES, *asking.TRANSCRIBES)
 ROUTES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "/predict": ((), "A prediction"),
@@ -233,7 +234,7 @@ def _add(made: APIRouter, service: "Service", path: str, able: Sequence[Descript
 
     @made.post(path, openapi_extra=body, summary=summary, include_in_schema=bool(able))
     async def predict(request: Request) -> Response:
-        url = asking.query_of(request, ("model", *SETTINGS))
+        url = asking.query_of(request, URL_FIELDS)
         asked = parse(await bodies.read(request), url, service, pipelines)
         tell(request, asked.model)
         found = await service.predict(asked.model.name, asked.inputs, asked.parameters)

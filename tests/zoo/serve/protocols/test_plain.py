@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import requests
+from starlette.requests import Request
 
 from tasks.errors import UserError
 from tests.zoo.serve.protocols import described
@@ -163,6 +164,17 @@ def test_labels_are_looked_at() -> None:
             asking.parameters_of(described.weights(), labels=labels)
     with pytest.raises(UserError, match="one \\{\\} where"):
         asking.parameters_of(described.weights(), labels=["x", "y"], template="{} or {}")
+
+
+def test_the_url_of_a_route_can_ask_for_masks() -> None:
+    """As the page does, which sends a file as it is."""
+    request = Request({"type": "http", "query_string": b"masks=true&top_k=5"})
+    url = asking.query_of(request, plain.URL_FIELDS)
+    image, pixels = Body(b"\x89PNG", "image/png"), described.Models(described.pixels())
+    asked = plain.parse(image, url, pixels, ())  # type: ignore[arg-type]
+    assert asked.parameters == {"masks": True, "top_k": 5}
+    with pytest.raises(UserError, match="the URL has a field 'mask', which is not known here"):
+        asking.query_of(Request({"type": "http", "query_string": b"mask=1"}), plain.URL_FIELDS)
 
 
 def test_masks_are_for_models_of_pixels() -> None:
