@@ -154,10 +154,11 @@ def onnxruntime(checkpoint: str, texts: str, threads: int, artifact: str) -> Pee
 
 
 def answers(function: str, kwargs: dict[str, Any]) -> list[str]:
-    """Return the answers that a peer gives to the texts; called in a process of its own."""
+    """Return the answers that a peer gives to the texts, without blanks around them, which some
+    tokenizers keep in front of a first word; called in a process of its own."""
     peer: Peer = globals()[function](**kwargs)
     peer.call()
-    return list(peer.answers)
+    return [answer.strip() for answer in peer.answers]
 
 
 def _read(texts: str) -> list[str]:

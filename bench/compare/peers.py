@@ -76,9 +76,11 @@ def peers(args: PeersArgs) -> list[Outcome]:
             arms = arms_of(args, rivals, path, threads)
             answers = answers_of(arms)
             wanted = answers[rivals.baseline]
+            if wanted is None:
+                raise UserError(f"{rivals.baseline} can't run, with which the others are compared")
             agreed = [a for a in arms if agrees(wanted, answers[a.name], rivals.max_other)]
             for arm in arms:
-                if arm not in agreed:
+                if arm not in agreed and answers[arm.name] is not None:
                     terminal.lines(f"{arm.name}: other answers than {rivals.baseline}: not timed")
             if len(agreed) < 2:
                 continue

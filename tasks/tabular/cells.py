@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 NO_NUMBER = NO_VALUE | {"na", "none", "?", "-"}
 """How tables write that a number is not known, in small letters. Among categories these may be
 names: "none" of a garage."""
+_MONTH, _DAY = "(?:0?[1-9]|1[0-2])", "(?:0?[1-9]|[12][0-9]|3[01])"
 DATE = re.compile(
-    r"(\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})([T ].*)?", re.ASCII
+    rf"(?:\d{{4}}[-/.年]{_MONTH}[-/.月]{_DAY}日?|{_DAY}([-/.]){_DAY}\1\d{{4}})"
+    r"([T ]\s*\d{1,2}:\d{2}.*)?",
+    re.ASCII,
 )
 """A day, perhaps with a time behind it; with re.ASCII only 0 to 9 are digits."""
-OF_PEOPLE = re.compile(r"[-+]?\d+(,\d+)+(\.\d+)?|[-+]?\d+([.,]\d+)?\s?%", re.ASCII)
+OF_PEOPLE = re.compile(r"[-+]?(\d{1,3}(,\d{3})+(\.\d+)?|\d+,\d+)|[-+]?\d+([.,]\d+)?\s?%", re.ASCII)
 """A number with a comma or a per cent sign in it."""
 
 

@@ -66,7 +66,8 @@ def choose(
         elif name in asked:
             raise UserError(
                 f"`columns` has {name!r} of {where}: neither numbers nor texts that are categories;"
-                " make numbers of dates, such as the year and the month"
+                " make numbers of dates, such as the year and the month, or name it in"
+                " `category_columns`"
             )
         else:
             left_out.append(name)
@@ -75,7 +76,8 @@ def choose(
         names_left_out = ", ".join(left_out[:NAMED]) + more
         text = (
             f"note: {where}: not read are {names_left_out}, which are empty, dates, neither numbers"
-            " nor texts, or texts that hardly repeat; `columns` names all to read"
+            " nor texts, or texts that hardly repeat; `columns` names all to read, and"
+            " `category_columns` those that are categories all the same"
         )
         print_lines(spelled(text), file=sys.stderr)
     if not found:
@@ -106,7 +108,7 @@ def _kind_of(values: "pa.ChunkedArray", name: str, where: str) -> Kind | None:
     if len(numbers) == len(present):
         return "number"
     signs = {c for c in present if cells.has_other_signs(words[c])}
-    if signs and len(signs) + len(numbers) == len(present):
+    if signs and len(signs) + len(numbers) == len(present) and not _hardly_repeats(values):
         row = next(i for i, c in enumerate(codes.tolist()) if c in signs)
         raise UserError(
             f"{where}, row {row + 1}: {name} is {words[codes[row]]!r}, and numbers are taken with a"

@@ -5,9 +5,10 @@ image is learned by one of the model's queries, those that cost least in all (th
 algorithm; Kuhn 1955), and all other queries learn that there is nothing. A cost, and so a loss, has
 three parts: the class, the L1 distance of the boxes as shares of the image, and their generalized
 IoU (Rezatofighi et al. 2019). They are weighed as the model's configuration says, and computed as
-transformers does, with one difference: what transformers averages over the queries of a batch, the
-cross entropy, is averaged here over those of an image, so that a step is the same however it is
-cut.
+transformers does, with two differences, so that a step is the same however it is cut: what
+transformers averages over the queries of a batch, the cross entropy, is averaged here over those of
+an image; and an image that shows nothing counts as one thing, where transformers counts none unless
+all of a batch show nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,6 +50,10 @@ class SetLoss:
     """focal, varifocal: weight of a matched logit against the others, or of the others"""
     gamma: float = 2.0
     """focal, varifocal: exponent of how wrong a probability is"""
+    match_alpha: float = 0.25
+    """focal, varifocal: alpha where queries are matched"""
+    match_gamma: float = 2.0
+    """focal, varifocal: gamma where queries are matched"""
 
     @classmethod
     def of_record(cls, recorded: Mapping[str, Any]) -> "SetLoss":
@@ -164,8 +169,9 @@ def _costs(
         by_class = -logits.softmax(-1)
     else:
         p = logits.sigmoid()
-        right = points.ALPHA * (1 - p) ** points.GAMMA * -(p + TINY).log()
-        wrong = (1 - points.ALPHA) * p**points.GAMMA * -(1 - p + TINY).log()
+        alpha, gamma = how.match_alpha, how.match_gamma
+        right = alpha * (1 - p) ** gamma * -(p + TINY).log()
+        wrong = (1 - alpha) * p**gamma * -(1 - p + TINY).log()
         by_class = right - wrong
     index = targets.classes[:, None].expand(-1, logits.shape[1], -1)
     mine, its = boxes[:, :, None], targets.boxes[:, None]

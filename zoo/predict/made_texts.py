@@ -36,6 +36,15 @@ if TYPE_CHECKING:
 
 NEW_TOKENS = 64
 """Of each text, or less where the model's context has no room for them."""
+AS_IT_IS: dict[str, Any] = {
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "min_new_tokens": 0,
+}
+"""Of settings of writing those that leave the probabilities as the model has them, whatever its
+generation config says; with a top_k of the whole vocabulary."""
 REAL = "real texts"
 
 
@@ -125,7 +134,8 @@ def judge_of(
     if getattr(model, "write", None) is None:
         raise UserError("this deployment writes no text: use `deployment` eager or onnx")
     seed, new_tokens = args.seed or 0, min(NEW_TOKENS, math.ceil(task.longest() / 2))
-    writes: Any = task.writing_as(temperature=1.0, seed=seed, max_new_tokens=new_tokens)
+    whole: dict[str, Any] = {**AS_IT_IS, "top_k": len(task.processor)}
+    writes: Any = task.writing_as(**whole, seed=seed, max_new_tokens=new_tokens)
     found: dict[str, str] = {}
     for row in np.random.default_rng(seed).permutation(len(examples)).tolist():
         if len(found) == args.samples:

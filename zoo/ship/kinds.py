@@ -3,6 +3,7 @@ first few values."""
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -236,21 +237,27 @@ def _of_table(head: "pa.Table", args: ShipArgs) -> Kind:
 
 
 def _is_tabular(head: "pa.Table", args: ShipArgs) -> bool:
-    """Whether columns other than the labels' hold numbers, or, where it is known which are the
-    labels', names that repeat; and none holds texts."""
+    """Whether more columns other than the labels' hold numbers or, where it is known which are the
+    labels', names that repeat, than texts of which each row has its own; and none long texts. A
+    counter of the rows is no number."""
     from tasks.kinds.classification import LABEL_COLUMNS
 
     asked = {folded(name.strip()) for name in (args.label_column or "").split(",") if name}
     labels = {n for n in head.column_names if folded(n) in (asked or {*LABEL_COLUMNS})}
-    has_inputs = False
+    inputs, has_texts = 0, False
     for name in set(head.column_names) - labels:
         values = [value for value in head.column(name).to_pylist() if value not in (None, "")]
         texts = [value for value in values if isinstance(value, str)]
         if texts and sum(map(len, texts)) >= LONG * len(texts):
             return False
-        repeats = len(set(texts)) < len(texts) == len(values)
-        has_inputs |= bool(values) and (_are_numbers(values) or (bool(labels) and repeats))
-    return has_inputs
+        if values and _are_numbers(values):
+            numbers = [float(value) for value in values]
+            inputs += {b - a for a, b in pairwise(numbers)} != {1.0}
+        elif texts:
+            has_own = 2 * len(set(texts)) > len(texts)
+            has_texts |= has_own
+            inputs += bool(labels) and not has_own
+    return inputs > has_texts
 
 
 def _by_paths(head: "pa.Table") -> Kind | None:

@@ -83,6 +83,8 @@ class PretrainedDetector(Network):
                 "model",
             )
         plain = _processor_of_weights(found.folder, options.model, task.args, asked)
+        if config.model_type.startswith("rt_detr"):
+            _must_have_points(config.num_queries, side_of(plain))
         return _of_kind(plain, config)
 
     def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> dict[str, Any]:
@@ -188,6 +190,8 @@ def set_loss_of(config: Any) -> SetLoss:
             (config.weight_loss_vfl, config.weight_loss_bbox, config.weight_loss_giou),
             alpha=config.focal_loss_alpha,
             gamma=config.focal_loss_gamma,
+            match_alpha=config.matcher_alpha,
+            match_gamma=config.matcher_gamma,
         )
     costs = (config.class_cost, config.bbox_cost, config.giou_cost)
     weights = (1.0, config.bbox_loss_coefficient, config.giou_loss_coefficient)
@@ -260,8 +264,8 @@ def _must_have_points(queries: int, size: int) -> None:
     points = sum((size // stride) ** 2 for stride in STRIDES)
     if queries > points:
         raise UserError(
-            f"`num_queries` {queries}: an image of {size} x {size} pixels has {points} points, "
-            "where queries begin; give fewer, or a larger `image_size`"
+            f"{queries} queries begin at the best points of an image, and one of {size} x {size} "
+            f"pixels has {points}: give a larger `image_size`, or new weights fewer `num_queries`"
         )
 
 

@@ -41,6 +41,26 @@ def test_kinds_of_texts_numbers_and_ids(capsys: pytest.CaptureFixture[str]) -> N
     assert set(columns.choose(split, {"label"}, ignored, "x")) == {"size", "is_new"}
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("1", "1,2", "1,2,3"),
+        ("12-34-5678", "12-34-5679"),
+        ("2024-01-01 spring sale", "2024-04-01 autumn sale"),
+        ("2024.13.1", "2024.1.32"),
+    ],
+)
+def test_what_only_looks_like_numbers_or_days_is_a_category(texts: tuple[str, ...]) -> None:
+    split = split_of(kind=list(texts) * 12, label=[0] * 12 * len(texts))
+    assert columns.choose(split, {"label"}, ColumnArgs(), "x") == {"kind": "category"}
+
+
+def test_names_of_rows_with_commas_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    split = split_of(at=[f"{i},{i + 1}" for i in range(40)], x=[*range(40)], label=[0] * 40)
+    assert columns.choose(split, {"label"}, ColumnArgs(), "x") == {"x": "number"}
+    assert "not read are at, " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", ["61,5", "1,234.5", "12 %", "-3,25"])
 def test_numbers_as_people_write_them_are_no_categories(text: str) -> None:
     """Silently they would be names, and what lies between two of them nothing."""

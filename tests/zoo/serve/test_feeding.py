@@ -28,7 +28,7 @@ class _Writes:
         """As `tasks.writes.Writes`."""
 
     write = draft = as_it_stands = special_tokens = settings = writing_as
-    longest = most_characters = prompt_in = writing_as
+    longest = most_characters = prompt_in = opening = writing_as
 
 
 class _Worker:

@@ -48,6 +48,19 @@ def test_fixtures_of_each_kind(request: pytest.FixtureRequest, images: Path) -> 
         kind_of(ShipArgs(str(first)))
 
 
+def test_short_texts_are_no_table(tmp_path: Path) -> None:
+    said = ("book a flight", "play some jazz", "what's the time", "call mum", "turn it off")
+    rows = [(i, text, i % 2) for i, text in enumerate((*said, said[0]))]
+    for header in (("id", "utterance", "intent"), ("id", "utterance", "label")):
+        assert kind_of(ShipArgs(str(write(tmp_path / "a.csv", header, *rows)))) == "text"
+    chinese = [(text, i % 2) for i, text in enumerate(("很好", "不错", "太差了", "喜欢", "很好"))]
+    assert kind_of(ShipArgs(str(write(tmp_path / "b.csv", ("评论", "label"), *chinese)))) == "text"
+    houses = [(i, 50 + 7 * i % 31, ("Rome", "东京")[i % 2], 1000 + i) for i in range(12)]
+    header = ("id", "size", "city", "price")
+    table = write(tmp_path / "c.csv", header, *houses)
+    assert kind_of(ShipArgs(str(table), label_column="price")) == "table"
+
+
 def test_boxes_and_masks_beside_images(masked_images: Path, tmp_path: Path) -> None:
     data = tmp_path / "a folder"
     shutil.copytree(masked_images / "train", data)

@@ -178,10 +178,32 @@ def test_part_of_it_is_trained(
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
+        (("--tune", "lora"), "--tune lora: layers of RTDetrV2ForObjectDetection share their"),
+        (("--gradient_checkpointing",), "--gradient_checkpointing: RTDetrV2ForObjectDetection"),
+        (("--image_size", 32, "--tune", "full"), "30 queries begin at the best points of an"),
+    ],
+)
+def test_what_can_not_be_done_with_weights_is_one_line(
+    flags: tuple[object, ...], said: str, boxed_images: Path, tmp_path: Path
+) -> None:
+    folder = tiny_detectors.weights("rt_detr_v2", tmp_path / "v2")
+    config = json.loads((folder / "config.json").read_text()) | {"num_queries": 30}
+    (folder / "config.json").write_text(json.dumps(config))
+    words = ("--model", folder, "--data", boxed_images)
+    done = run_cli(ENTRY, "finetune", *words, "--output_dir", tmp_path / "run", *SHORT, *flags)
+    assert done.code == 2 and said in done.err.splitlines()[-1], done.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
         (("--widths", 8, 16), "--widths 8 16: the backbone has 4 stages"),
         (("--hidden_size", 20), "--hidden_size 20: a multiple of 8"),
         (("--image_size", 72), "--image_size 72: a multiple of 32"),
-        (("--image_size", 64), "--num_queries 100: an image of 64 x 64 pixels has 84 points"),
+        (
+            ("--image_size", 64),
+            "100 queries begin at the best points of an image, and one of 64 x 64",
+        ),
         (("--resize", "pad"), "--resize pad: detectors of transformers place their boxes"),
         (("--label_smoothing_factor", 0.1), "--label_smoothing_factor: the classes of boxes"),
     ],

@@ -41,7 +41,8 @@ META = re.compile(r"[\\.+*?()|\[\]{}^$#&\-~]")
 """Characters that mean something in a regular expression of Rust's."""
 BY_PATTERN = ("pattern", "patternProperties")
 """Of a schema what holds regular expressions."""
-BY_NAME = ("properties", "$defs", "definitions", "dependentSchemas")
+BY_NAME = ("properties", "$defs", "definitions", "dependencies", "dependentRequired",
+           "dependentSchemas")  # fmt: skip
 """Of a schema what holds schemas by a name of anybody's."""
 VALUES = ("const", "enum", "default", "examples")
 """Of a schema what holds values, and no schemas."""
@@ -67,7 +68,7 @@ def _structured(given: Any) -> dict[str, str | None]:
     """Return the settings that one of vLLM's ways to say what a text matches stands for."""
     if not isinstance(given, Mapping):
         raise UserError(f"`{STRUCTURED}` is {name_of(given)}, and not an object", STRUCTURED)
-    asked = {name: value for name, value in given.items() if value is not None}
+    asked = {name: value for name, value in given.items() if value not in (None, False)}
     check_names(asked, (*WAYS, *REFUSED), f"`{STRUCTURED}`")
     there = f"there is {', '.join(WAYS)}"
     if refused := next((name for name in REFUSED if name in asked), None):
@@ -93,8 +94,8 @@ def _any_of(texts: Sequence[str]) -> str:
         raise UserError(f"`{CHOICE}` is a list of texts, none of them empty", CHOICE)
     if len(texts) > MOST_CHOICES or sum(map(len, texts)) > LONGEST:
         raise UserError(
-            f"`{CHOICE}` has {len(texts):,} texts of {sum(map(len, texts)):,} characters: at most "
-            f"{MOST_CHOICES:,} of {LONGEST:,}",
+            f"`{CHOICE}` has {len(texts):,} texts, together {sum(map(len, texts)):,} characters: at"
+            f" most {MOST_CHOICES:,}, together {LONGEST:,}",
             CHOICE,
         )
     return "|".join(META.sub(r"\\\g<0>", text) for text in texts)

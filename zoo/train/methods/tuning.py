@@ -67,6 +67,8 @@ def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
     if args.dropout is not None:
         set_dropout(model, args.dropout)
     if args.gradient_checkpointing:
+        if not getattr(model, "supports_gradient_checkpointing", False):
+            raise UserError(f"`gradient_checkpointing`: {type(model).__name__} has none of it")
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if args.tune in ("full", "gradual"):
         return model
@@ -82,6 +84,20 @@ def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
         keep_statistics(model, heads)
         return model
     return _with_adapters(model, heads, args)
+
+
+def _must_not_share(model: Any) -> None:
+    """Raise `UserError` for a model whose layers share weights with no embedding of tokens, as
+    those of boxes do in some detectors: each would get an adapter of its own."""
+    if not getattr(model, "_tied_weights_keys", None):
+        return
+    try:
+        model.get_input_embeddings()
+    except NotImplementedError:
+        raise UserError(
+            f"`tune` lora: layers of {type(model).__name__} share their weights, and adapters"
+            " can't: use `tune` full or head"
+        ) from None
 
 
 def _with_adapters(model: Any, heads: Sequence[str], args: "TrainArgs") -> Any:
@@ -109,6 +125,7 @@ def _with_adapters(model: Any, heads: Sequence[str], args: "TrainArgs") -> Any:
             f"`tune` lora adapts linear layers, and the body of {type(model).__name__} has none: "
             "use `tune` full, head or gradual"
         )
+    _must_not_share(model)
     return get_peft_model(
         model,
         LoraConfig(

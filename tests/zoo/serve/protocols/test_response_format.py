@@ -77,7 +77,7 @@ def test_one_of_several_texts() -> None:
         ({"choice": []}, "`choice` is a list of texts, none of them empty"),
         ({"choice": ["a", ""]}, "none of them empty"),
         ({"choice": ["a", 1]}, "`choice` is a number, and not a text"),
-        ({"choice": ["a" * (LONGEST + 1)]}, f"at most 256 of {LONGEST:,}"),
+        ({"choice": ["a" * (LONGEST + 1)]}, f"at most 256, together {LONGEST:,}"),
     ],
 )
 def test_what_vllm_takes_and_we_do_not(given: Any, said: str) -> None:
