@@ -40,8 +40,11 @@ LONGEST_PADDING = 2**20
 RUST = ("tokenizer", "processor")
 """The parts of a folder that Rust code reads, that of the package tokenizers."""
 
-CLASS_LAYERS = frozenset(("class_labels_classifier", "class_embed", "enc_score_head"))
-"""What transformers calls the layers of a detector that have an output for each class."""
+EACH_LAYERS = frozenset(("class_embed", "enc_score_head"))
+"""What transformers calls those layers of a detector that have an output for each class where each
+layer of its decoder has one."""
+CLASS_LAYERS = EACH_LAYERS | {"class_labels_classifier"}
+"""What it calls all of them; those of one name may be layers of one perceptron."""
 
 
 class Unreadable(UserError):

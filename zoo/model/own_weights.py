@@ -13,7 +13,14 @@ import torch
 from tasks import json_files
 from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
-from zoo.model.loading import head_names, load_config, load_json, load_with_head
+from zoo.model.loading import (
+    CLASS_LAYERS,
+    EACH_LAYERS,
+    head_names,
+    load_config,
+    load_json,
+    load_with_head,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -229,25 +236,29 @@ def new_order(before: Sequence[str], now: Sequence[str]) -> list[int] | None:
 
 
 def outputs_of(model: Any, labels: int) -> "list[nn.Module]":
-    """Return the last layers of a head, whose rows are the labels; none where that can't be told
-    by their shapes. timm's heads are all such layers: one, or two in a distilled network."""
-    names = {name.rpartition(".")[0] for name in head_names(model)}
-    modules = [model.get_submodule(name) for name in sorted(names)]
-    weights = [getattr(one, "weight", torch.empty(0)) for one in modules]
-    found = [
-        one
-        for one, weight in zip(modules, weights, strict=True)
-        if weight.ndim == 2 and len(weight) == labels
-    ]
-    return found if len(found) == 1 or hasattr(model, "timm_model") else []
+    """Return the last layers of a head, whose rows are the labels, and in a set detector perhaps
+    "nothing" behind them; none where that can't be told by their shapes. timm's heads are all such
+    layers, one, or two in a distilled network; so are those that give queries their classes, one
+    for each layer of a decoder."""
+    names = sorted({name.rpartition(".")[0] for name in head_names(model)})
+    of_sets = bool(names) and all(CLASS_LAYERS.intersection(name.split(".")) for name in names)
+    rows = (labels, labels + 1) if of_sets else (labels,)
+    found: dict[int, nn.Module] = {}  # by their weights: layers may share one
+    for module in map(model.get_submodule, names):
+        weight = getattr(module, "weight", torch.empty(0))
+        if weight.ndim == 2 and len(weight) in rows:
+            found.setdefault(id(weight), module)
+    each = of_sets and all(EACH_LAYERS.intersection(name.split(".")) for name in names)
+    known = len(found) == 1 or each or hasattr(model, "timm_model")
+    return list(found.values()) if known else []
 
 
 @torch.no_grad()
 def reorder(model: Any, rows: list[int]) -> None:
-    """Take the rows of a head's last layers in another order, in place."""
+    """Take the rows of a head's last layers in another order, in place; what is behind stays."""
     for layer in outputs_of(model, len(rows)):
         for tensor in layer.parameters(recurse=False):
-            tensor.copy_(tensor[rows].clone())
+            tensor[: len(rows)] = tensor[rows].clone()
 
 
 @torch.no_grad()

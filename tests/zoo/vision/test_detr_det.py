@@ -17,6 +17,7 @@ from tasks.vision import set_prediction
 from tests import tiny_detectors
 from tests.cli import run_cli
 from tests.finetuning import Run
+from zoo.model import own_weights
 from zoo.model.loading import head_names
 from zoo.vision.detr_det import ENTRY
 from zoo.vision.pretrained_detector import KINDS, set_loss_of
@@ -272,3 +273,19 @@ def test_it_is_exported_with_proof(trained: Path, boxed_images: Path) -> None:
     words = ("--deployment", "onnx", "--data", boxed_images, "--split", "test", "--json")
     done = run_cli(ENTRY, "evaluate", trained, *words)
     assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_classes_in_another_order_keep_their_layers(kind: str, tmp_path: Path) -> None:
+    from transformers import AutoModelForObjectDetection
+
+    folder = tiny_detectors.weights(kind, tmp_path / kind)
+    model = AutoModelForObjectDetection.from_pretrained(folder).eval()
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before = model(images)
+        assert own_weights.goes_on(model, list("abcd"), list("cadb"))
+        after = model(images)
+    order = [2, 0, 3, 1, *range(4, before.logits.shape[-1])]
+    torch.testing.assert_close(after.logits, before.logits[..., order])
+    torch.testing.assert_close(after.pred_boxes, before.pred_boxes)
