@@ -81,7 +81,7 @@ def test_names_come_one_by_one(folder: Path) -> None:
         (None, "give `image` with files, folders or globs"),
         ("a.pgn", "there is no file or folder .*a.pgn; did you mean .*a.png?"),
         ("empty", "empty has no images"),
-        ("*.gif", "no images match .*gif"),
+        ("*.gif", "no images or videos match .*gif"),
         ("z" * 300 + ".png", "too long"),
     ],
 )
