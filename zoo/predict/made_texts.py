@@ -134,7 +134,8 @@ def judge_of(
     if getattr(model, "write", None) is None:
         raise UserError("this deployment writes no text: use `deployment` eager or onnx")
     seed, new_tokens = args.seed or 0, min(NEW_TOKENS, math.ceil(task.longest() / 2))
-    whole: dict[str, Any] = {**AS_IT_IS, "top_k": len(task.processor)}
+    tokenizer: Any = task.processor  # type: ignore[attr-defined]
+    whole: dict[str, Any] = {**AS_IT_IS, "top_k": len(tokenizer)}
     writes: Any = task.writing_as(**whole, seed=seed, max_new_tokens=new_tokens)
     found: dict[str, str] = {}
     for row in np.random.default_rng(seed).permutation(len(examples)).tolist():
