@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import UserError
 from tasks.vision.image_args import side_of
 from zoo.model import own_weights
-from zoo.model.loading import PROCESSOR
+from zoo.model.loading import PROCESSOR, load_config
 from zoo.model.network import Network
 from zoo.store import pretrained
 from zoo.vision import image_processor
@@ -53,6 +53,17 @@ class PretrainedSegmenter(Network):
             size = choose_size(options.image_size, splits["train"], STEP, STEP)
         seen = image_processor.reading_of(own)
         return segmentation_processor(make_processor(size, own.image_mean, own.image_std, seen))
+
+    def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> dict[str, Any]:
+        """Return what the weights have, by the names of options (`Network.options_of_weights`); of
+        other networks than SegFormers nothing is known."""
+        if options.model == pretrained.NEW:
+            return {}
+        config = load_config(pretrained.find(options.model, entry.presets).folder)
+        if config.model_type != "segformer":
+            return {}
+        found = {"widths": tuple(config.hidden_sizes), "decoder_width": config.decoder_hidden_size}
+        return found | ({"depth": config.depths[0]} if len(set(config.depths)) == 1 else {})
 
     def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
         """Return the number of pixels in an input."""

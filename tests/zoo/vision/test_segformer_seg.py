@@ -51,3 +51,12 @@ def test_widths_that_make_no_segformer(masked_images: Path, tmp_path: Path) -> N
         done = run_cli(ENTRY, "finetune", *words, "--widths", *widths)
         assert done.code == 2 and len(done.err.splitlines()) == 1
         assert fault in done.err
+
+
+def test_options_that_contradict_the_weights(
+    trained: Path, masked_images: Path, tmp_path: Path
+) -> None:
+    words = ("--model", trained, "--data", masked_images, "--output_dir", tmp_path / "run", *SHORT)
+    for flags in (("--widths", 8, 8, 20, 16), ("--depth", 3), ("--decoder_width", 32)):
+        done = run_cli(ENTRY, "finetune", *words, *flags)
+        assert done.code == 2 and flags[0] in done.err.splitlines()[-1], done.err
