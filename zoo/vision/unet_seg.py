@@ -5,8 +5,8 @@ Ronneberger et al. 2015, "U-Net: Convolutional Networks for Biomedical Image Seg
 handful of layers, at half the resolution but for the first layer and the last. The blocks are
 residual, after Zhang et al. 2018, "Road Extraction by Deep Residual U-Net".
 
-Embedded scenes, seed 42: mean IoU on test 0.858 (0.841 to 0.875, n = 200) in 5 minutes, 4 of them
-training, on two CPU cores in fp32: `python -m zoo.vision.unet_seg finetune --minutes 6`.
+Embedded scenes, seed 42: mean IoU on test 0.919 (0.906 to 0.931, n = 200) after 8 minutes of
+training on two CPU cores in fp32; with 24 epochs, in 5 minutes, 0.858 (0.841 to 0.875).
 """
 
 import sys
@@ -55,7 +55,7 @@ ENTRY = Entry(
     modality="zoo.vision.modality",
     options=Options,
     recipe={
-        "num_train_epochs": 24.0,
+        "num_train_epochs": 40.0,
         "per_device_train_batch_size": 8,
         "per_device_eval_batch_size": 32,
         "learning_rate": 1e-2,
