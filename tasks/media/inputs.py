@@ -5,13 +5,16 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks import standard_input
 from tasks.data.files import missing
 from tasks.errors import UserError, spelled
 from tasks.paths import expanded
 from tasks.printing import print_lines
+
+if TYPE_CHECKING:
+    from tasks.media.source import BadFile
 
 LONGEST_NAME = 255  # bytes, on nearly every file system
 
@@ -62,13 +65,23 @@ def decoded(
         try:
             yield {"name": name, **decode(name, media)}
         except BadFile as problem:
-            if on_bad_file == "stop":
-                hint = "`on_bad_file` skip goes on without"
-                raise UserError(f"{name}: {problem}", hint=hint) from None
+            skip(name, problem, on_bad_file)
             bad += 1
-            print_lines(spelled(f"{name}: {problem}; skipped"), file=sys.stderr)
     if bad == number + 1 > 0:
-        raise UserError(f"none of {bad:,} files can be used")
+        raise none_can_be_used(bad)
+
+
+def skip(name: object, problem: "BadFile", on_bad_file: str) -> None:
+    """Say that a file is passed over, and why; raise `UserError` where `on_bad_file` is "stop"."""
+    if on_bad_file == "stop":
+        hint = "`on_bad_file` skip goes on without"
+        raise UserError(f"{name}: {problem}", hint=hint) from None
+    print_lines(spelled(f"{name}: {problem}; skipped"), file=sys.stderr)
+
+
+def none_can_be_used(bad: int) -> UserError:
+    """Return the error where all of so many files were passed over."""
+    return UserError(f"none of {bad:,} files can be used")
 
 
 def _in_folder(folder: Path, suffixes: Collection[str], what: str) -> Iterator[Path]:

@@ -1,15 +1,13 @@
 """Images to predict on: files, folders, globs, a list of them, the frames of videos."""
 
-import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tasks.errors import UserError, spelled
+from tasks.errors import UserError
 from tasks.media import inputs
-from tasks.printing import print_lines
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def read(asked: Inputs, stack: ExitStack) -> Iterator[dict[str, Any]]:
                 found = True
                 yield {"bytes": None, "path": str(path)}
         if bad and not found:
-            raise UserError(f"none of {bad:,} files can be used")
+            raise inputs.none_can_be_used(bad)
 
     return media()
 
@@ -71,7 +69,4 @@ def _frames(path: Path, on_bad_file: str) -> Generator[dict[str, Any]]:
         for number, content in enumerate(video.frames(path), start=1):
             yield {"bytes": content, "path": f"{path.with_suffix('')}-{number:06}.png"}
     except BadFile as problem:
-        if on_bad_file == "stop":
-            hint = "`on_bad_file` skip goes on without"
-            raise UserError(f"{path}: {problem}", hint=hint) from None
-        print_lines(spelled(f"{path}: {problem}; skipped"), file=sys.stderr)
+        inputs.skip(path, problem, on_bad_file)

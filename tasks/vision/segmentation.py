@@ -274,9 +274,9 @@ class Segmentation(ReadsImages, Bindable):
         """Return a batch of images, augmented with their masks where the rows come from a view.
 
         The input is pixel_values float32 [n, 3, size, size]: an image a row, or its windows. The
-        targets, where the rows have masks, are labels, int64 [n, size, size], of windows
-        of rows without a view uint8 (`IGNORED` where a pixel does not count, or counts in another
-        window), and of rows without a view masks, of each image the classes at its own size, uint8
+        targets, where the rows have masks, are labels [n, size, size], `IGNORED` where a pixel does
+        not count, or counts in another window: int64, or uint8 for windows of rows without a view.
+        Rows without a view have masks too: of each image the classes at its own size, uint8
         [height, width].
         """
         import numpy as np
@@ -376,10 +376,7 @@ class Segmentation(ReadsImages, Bindable):
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Return the cross entropy summed over the pixels that count, and what these weigh: how
-        many they are, or the sum of the weights of their classes.
-
-        The Dice loss of a row weighs as much as all its pixels, so that rows count alike however
-        they are cut into batches. Label smoothing after Szegedy et al. 2016, section 7.
+        many they are, or the sum of the weights of their classes (`pixel_losses.losses_of_rows`).
         """
         if "sums" in outputs:  # of many windows
             assert not label_smoothing, "training sees one window of an image"

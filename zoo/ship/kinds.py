@@ -212,7 +212,6 @@ def _head(path: Path) -> "pa.Table":
 
 def _of_table(head: "pa.Table", args: ShipArgs) -> Kind:
     """By the types and the names of columns, and by the endings of paths."""
-
     from tasks.media.rows import holds_bytes
     from tasks.nlp.text_inputs import TEXT_COLUMNS
     from tasks.nlp.token_classification import TAG_COLUMNS, TOKEN_COLUMNS
